@@ -1,0 +1,43 @@
+"""Manifests by name."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from t2av_bench.errors import UsageError
+from t2av_bench.manifests.schema import Manifest, read_manifest
+
+MINI = "t2av-mini"
+
+
+def manifest_names() -> list[str]:
+    """Return the names :func:`load_manifest` knows."""
+    return [MINI]
+
+
+def load_manifest(name_or_path: str | Path) -> Manifest:
+    """Load a manifest by name, or from a CSV or JSONL file.
+
+    ``t2av-mini`` is rendered into the home folder on first use.
+
+    Raises
+    ------
+    UsageError
+        If the name is unknown; names the nearest match.
+    ManifestError
+        If the file is malformed.
+    """
+    text = str(name_or_path)
+    if Path(text).suffix.lower() in (".csv", ".jsonl"):
+        return read_manifest(text)
+    if text == MINI:
+        from t2av_bench.manifests.mini import load_test_split
+
+        return load_test_split()
+    close = get_close_matches(text, manifest_names(), n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    raise UsageError(
+        f"There is no manifest named {text!r}.{hint} Available: {', '.join(manifest_names())}, or the path of a .csv or"
+        " .jsonl file."
+    )

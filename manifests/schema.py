@@ -1,0 +1,195 @@
+"""What a manifest is: a checked table of clips, whoever wrote it.
+
+A manifest file is CSV (with a header) or JSON Lines with these columns:
+
+============== ======== =======================================================================================
+column         needed   meaning
+============== ======== =======================================================================================
+clip_id        yes      unique; a prediction's file name without its ending; no path separators
+media          yes      file with pictures and sound, relative to the data folder; no path may leave that folder
+caption        yes      the text a system is given
+start_s        no (0)   start of the clip inside the file, seconds
+duration_s     no (10)  length of the clip, seconds
+source, split  no       where the clip comes from; ``train``, ``val`` or ``test``
+labels         no       classes, separated by ``;``
+============== ======== =======================================================================================
+
+Other columns are kept out of the table and of its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from t2av_bench.errors import ManifestError
+
+COLUMNS = ("clip_id", "source", "media", "start_s", "duration_s", "caption", "labels", "split")
+_NEEDED = ("clip_id", "media", "caption")
+_DEFAULTS: dict[str, Any] = {"source": "", "start_s": 0.0, "duration_s": 10.0, "labels": "", "split": ""}
+_MAX_ID_BYTES = 200  # leaves room for an ending within the 255 bytes a file name may have
+
+
+class Clip(NamedTuple):
+    """One row of a manifest; see the module's table."""
+
+    clip_id: str
+    source: str
+    media: str
+    start_s: float
+    duration_s: float
+    caption: str
+    labels: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A checked list of clips.
+
+    Attributes
+    ----------
+    name, version, licence
+        Identity; two manifests of one name and version have the same hash.
+    table
+        One row per clip with the columns of :data:`COLUMNS`, in the order of the file.
+    data_dir
+        Folder that ``media`` is relative to, where the manifest knows it.
+    official
+        Whether this is a manifest that the toolkit ships or builds, unmodified.
+    """
+
+    name: str
+    table: pd.DataFrame
+    version: str = "1"
+    licence: str = ""
+    data_dir: Path | None = None
+    official: bool = False
+    _sha256: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Check the table and compute its hash."""
+        object.__setattr__(self, "table", _checked(self.table, self.name))
+        object.__setattr__(self, "_sha256", table_sha256(self.table))
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the table in canonical form: the same for CSV, JSONL and any line ends."""
+        return self._sha256
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def clips(self) -> Iterator[Clip]:
+        """Yield the clips in the table's order."""
+        return (Clip(*row) for row in self.table.itertuples(index=False, name=None))
+
+
+def table_sha256(table: pd.DataFrame) -> str:
+    """SHA-256 of a manifest's table: fields in column order, times to the microsecond, one unit separator each."""
+    digest = hashlib.sha256()
+    for row in table[list(COLUMNS)].itertuples(index=False, name=None):
+        cells = (f"{cell:.6f}" if isinstance(cell, float) else str(cell) for cell in row)
+        digest.update(("\x1f".join(cells) + "\x1e").encode())
+    return digest.hexdigest()
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """Read a manifest file, ``.csv`` or ``.jsonl``.
+
+    Raises
+    ------
+    ManifestError
+        Naming the row (the header is row 1 of a CSV) and the column that break a rule.
+    """
+    path = Path(path)
+    reader = {".csv": _read_csv, ".jsonl": _read_jsonl}.get(path.suffix.lower())
+    if reader is None:
+        raise ManifestError(f"{path}: a manifest ends in .csv or .jsonl")
+    if not path.is_file():
+        raise ManifestError(f"{path}: no such file")
+    try:
+        table = reader(path)
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise ManifestError(f"{path}: cannot be read as a table ({error})") from error
+    return Manifest(name=path.stem, table=table)
+
+
+def write_manifest(manifest: Manifest, path: str | Path) -> None:
+    """Write a manifest as CSV that :func:`read_manifest` reads back with the same hash."""
+    manifest.table.to_csv(path, index=False, lineterminator="\n")
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+
+
+def _read_jsonl(path: Path) -> pd.DataFrame:
+    table = pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
+    # An absent key becomes NaN; every other value is judged as text, as in a CSV.
+    return table.map(lambda cell: "" if isinstance(cell, float) and math.isnan(cell) else str(cell))
+
+
+def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the table with exactly :data:`COLUMNS`, typed; raise on the first broken rule."""
+    for column in _NEEDED:
+        if column not in table.columns:
+            raise ManifestError(f"{name}: there must be a column {column!r}; found {', '.join(map(str, table.columns))}")
+    if len(table) == 0:
+        raise ManifestError(f"{name}: there must be at least one clip; the table is empty")
+    columns = {c: list(table[c]) if c in table else [_DEFAULTS[c]] * len(table) for c in COLUMNS}
+    for column in ("start_s", "duration_s"):
+        lowest = 0.0 if column == "start_s" else math.ulp(0.0)
+        columns[column] = [
+            _number(v, _DEFAULTS[column], lowest, f"{name}: row {i + 2}, column {column!r}")
+            for i, v in enumerate(columns[column])
+        ]
+    _check_ids(columns["clip_id"], name)
+    for i, media in enumerate(columns["media"]):
+        _check_media(str(media), f"{name}: row {i + 2}, column 'media'")
+    for i, caption in enumerate(columns["caption"]):
+        if not str(caption).strip():
+            raise ManifestError(f"{name}: row {i + 2}, column 'caption': must not be empty")
+    return pd.DataFrame(columns, columns=list(COLUMNS))
+
+
+def _number(value: Any, default: float, lowest: float, where: str) -> float:
+    if value == "":
+        return default
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ManifestError(f"{where}: must be a number of seconds, got {value!r}") from None
+    if not math.isfinite(number) or number < lowest:
+        raise ManifestError(f"{where}: must be finite and {'positive' if lowest else 'not negative'}, got {value!r}")
+    return number
+
+
+def _check_ids(ids: list[Any], name: str) -> None:
+    seen: dict[str, int] = {}
+    for i, clip_id in enumerate(ids):
+        where = f"{name}: row {i + 2}, column 'clip_id'"
+        if not isinstance(clip_id, str) or not clip_id.strip():
+            raise ManifestError(f"{where}: must not be empty")
+        # The id becomes a file name, so it must not be able to name any other place.
+        if clip_id in (".", "..") or any(c in '/\\\x00' or ord(c) < 32 for c in clip_id):
+            raise ManifestError(f"{where}: must be usable as a file name, without separators, got {clip_id!r}")
+        if len(clip_id.encode()) > _MAX_ID_BYTES:
+            raise ManifestError(f"{where}: must be at most {_MAX_ID_BYTES} bytes long, got {len(clip_id.encode())}")
+        if clip_id in seen:
+            raise ManifestError(f"{where}: {clip_id!r} stands in row {seen[clip_id]} already; ids must be unique")
+        seen[clip_id] = i + 2
+
+
+def _check_media(media: str, where: str) -> None:
+    path = Path(media.replace("\\", "/"))
+    if not media.strip() or "\x00" in media:
+        raise ManifestError(f"{where}: must name a file")
+    if path.is_absolute() or ".." in path.parts or (len(media) > 1 and media[1] == ":"):
+        raise ManifestError(f"{where}: must stay inside the data folder, got {media!r}")

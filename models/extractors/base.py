@@ -1,0 +1,229 @@
+"""What every extractor is: a CPU part that runs in loader workers and a device part that runs the network.
+
+An extractor turns one clip into embeddings. ``load`` reads the clip's media and returns the network's inputs, one row
+per window; it runs in worker processes, so this module and the modules of the extractors import torch only inside the
+methods that need it, and a pickled extractor carries its configuration but no network. ``embed_batch`` turns a
+batch of such rows, of any clips, into float32 embeddings.
+
+Windows
+-------
+All window-level extractors cut a clip at the same times, so that audio and video windows pair one to one. The grid is
+VGGish's: window *i* starts at ``i * hop_s`` and its log-mel example needs 15,600 samples at 16 kHz (0.975 s: 96
+frames of 25 ms, 10 ms apart); the window is said to last 0.96 s. The count depends on the clip's nominal duration
+alone, never on the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from t2av_bench.errors import MediaError
+
+Modality = Literal["audio", "video", "text"]
+Unit = Literal["window", "clip"]
+Float32Array = npt.NDArray[np.float32]
+
+GRID_SR_HZ = 16_000
+WINDOW_S = 0.96
+WINDOW_SAMPLES_N = 15_600
+PAD_LIMIT_S = 0.1
+
+
+@dataclass(frozen=True)
+class ClipSource:
+    """Where one clip's media lie and which part of them is the clip.
+
+    Attributes
+    ----------
+    path
+        Media file; unused by text extractors.
+    start_s, duration_s
+        The clip's range inside the file, in seconds.
+    caption
+        The clip's text; unused by audio and video extractors.
+    """
+
+    path: Path
+    start_s: float
+    duration_s: float
+    caption: str = ""
+
+
+def window_starts_s(duration_s: float, hop_s: float = WINDOW_S) -> npt.NDArray[np.float64]:
+    """Start times of the windows of a clip.
+
+    Parameters
+    ----------
+    duration_s
+        Nominal duration of the clip in seconds.
+    hop_s
+        Distance between window starts in seconds.
+
+    Returns
+    -------
+    numpy.ndarray, shape (windows,)
+        Seconds from the start of the clip; empty if the clip is shorter than 0.975 s. A 4 s clip has 4 windows, a
+        10 s clip 10.
+    """
+    samples_n = round(duration_s * GRID_SR_HZ)
+    hop_n = round(hop_s * GRID_SR_HZ)
+    if samples_n < WINDOW_SAMPLES_N:
+        return np.zeros(0)
+    count = (samples_n - WINDOW_SAMPLES_N) // hop_n + 1
+    return np.arange(count) * (hop_n / GRID_SR_HZ)
+
+
+class Extractor(ABC):
+    """Media or text of one modality to embeddings of a fixed dimension.
+
+    Attributes
+    ----------
+    name, version
+        Registered name, and a number that is raised whenever the same input would give other embeddings.
+    modality, unit
+        ``audio``, ``video`` or ``text``; one embedding per ``window`` or per ``clip``.
+    dim
+        Length of an embedding.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    modality: ClassVar[Modality]
+    unit: ClassVar[Unit]
+    dim: int
+    hop_s: float = WINDOW_S
+
+    @abstractmethod
+    def options(self) -> dict[str, Any]:
+        """Return every choice that changes an embedding, weights sha256 included, as JSON values."""
+
+    @abstractmethod
+    def load(self, source: ClipSource) -> npt.NDArray[Any]:
+        """Read one clip and return the network's inputs, shape (rows, ...); the CPU part."""
+
+    @abstractmethod
+    def embed_batch(self, inputs: npt.NDArray[Any]) -> Float32Array:
+        """Embed a batch of rows, shape (rows, ...), as float32 of shape (rows, dim); the device part."""
+
+    @property
+    def not_comparable(self) -> str:
+        """Why embeddings of this extractor must not be put on a leaderboard; empty if they may."""
+        return ""
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """SHA-256 of the weights file, None if the extractor has none."""
+        return None
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over name, version, dimension and options: equal fingerprints mean equal embeddings."""
+        record = {"name": self.name, "version": self.version, "dim": self.dim, "options": self.options()}
+        return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+    def rows_n(self, duration_s: float) -> int:
+        """Return how many embeddings a clip of this nominal duration gives."""
+        return 1 if self.unit == "clip" else len(window_starts_s(duration_s, self.hop_s))
+
+    def embed_file(self, path: str | Path, start_s: float = 0.0, duration_s: float | None = None) -> Float32Array:
+        """Embed one media file, or a range of it.
+
+        Parameters
+        ----------
+        path
+            Audio or video file, as the modality asks.
+        start_s, duration_s
+            Range in seconds; to the end of the file without a duration.
+
+        Returns
+        -------
+        numpy.ndarray, shape (windows, dim), float32
+            One row for clip-level extractors.
+
+        Raises
+        ------
+        MediaError
+            If the file cannot be read or is too short for one window.
+        """
+        from t2av_bench.media import probe
+
+        path = Path(path)
+        if duration_s is None:
+            info = probe(path)
+            known_s = info.audio_duration_s if self.modality == "audio" else info.video_duration_s
+            duration_s = (known_s or 0.0) - start_s
+        if self.rows_n(duration_s) == 0:
+            raise MediaError(path, f"lasts {duration_s:.3f} s, but one window needs 0.975 s")
+        return self.embed_batch(self.load(ClipSource(path, start_s, duration_s)))
+
+
+class AudioExtractor(Extractor):
+    """An extractor of sound: reads mono float32 at ``sr_hz`` and leaves the cutting to :meth:`windows`."""
+
+    modality = "audio"
+    sr_hz: ClassVar[int] = GRID_SR_HZ
+
+    @abstractmethod
+    def windows(self, samples: Float32Array, duration_s: float) -> npt.NDArray[Any]:
+        """Cut the clip's samples, exactly ``round(duration_s * sr_hz)`` of them, into rows."""
+
+    def load(self, source: ClipSource) -> npt.NDArray[Any]:
+        """Read the clip's sound, pad a shortfall of at most 0.1 s with zeros, and cut it into rows."""
+        from t2av_bench.media import read_clip_audio
+
+        samples = read_clip_audio(source.path, sr_hz=self.sr_hz, start_s=source.start_s, duration_s=source.duration_s)
+        return self.windows(samples, source.duration_s)
+
+
+class VideoExtractor(Extractor):
+    """An extractor of pictures: says which frames a clip needs and gets them as RGB bytes."""
+
+    modality = "video"
+
+    @abstractmethod
+    def frame_times_s(self, duration_s: float) -> npt.NDArray[np.float64]:
+        """Return the times of the frames each row needs, shape (rows, frames), seconds from the clip's start."""
+
+    @abstractmethod
+    def windows(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+        """Turn frames of shape (rows, frames, height, width, 3), RGB, into the network's inputs."""
+
+    @property
+    @abstractmethod
+    def frame_size(self) -> tuple[int, int]:
+        """(height, width) that frames are resized to on reading."""
+
+    def load(self, source: ClipSource) -> npt.NDArray[Any]:
+        """Read the frames the rows need: for each time, the frame on screen at that moment."""
+        from t2av_bench.media import read_frames
+
+        times_s = self.frame_times_s(source.duration_s)
+        frames = read_frames(source.path, source.start_s + times_s.ravel(), size=self.frame_size)
+        return self.windows(frames.reshape(*times_s.shape, *frames.shape[1:]))
+
+
+class TextExtractor(Extractor):
+    """An extractor of captions; one row per caption, repeated per window by the evaluation."""
+
+    modality = "text"
+    unit = "clip"
+
+    @abstractmethod
+    def embed_captions(self, captions: list[str]) -> Float32Array:
+        """Embed captions as float32 of shape (captions, dim)."""
+
+    def load(self, source: ClipSource) -> npt.NDArray[Any]:
+        """Return the caption itself; there is nothing to decode."""
+        return np.array([source.caption])
+
+    def embed_batch(self, inputs: npt.NDArray[Any]) -> Float32Array:
+        """Embed an array of captions."""
+        return self.embed_captions([str(caption) for caption in inputs])

@@ -1,0 +1,63 @@
+"""t2av-bench: measure video-aligned text-to-audio systems.
+
+``import t2av_bench`` is cheap: torch, pandas, gensim and diffusers load when a function needs them.
+
+>>> import t2av_bench as tb
+>>> result = tb.evaluate("preds/", manifest="t2av-mini")  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from t2av_bench._version import __version__
+
+# In a checkout the sub-packages metrics/, models/ and manifests/ lie beside this folder, in an
+# installed wheel inside it. These lines make a bare checkout importable without installing it.
+_here = Path(__file__).resolve().parent
+if not (_here / "metrics").is_dir() and (_here.parent / "setup.cfg").is_file():
+    __path__.append(str(_here.parent))
+
+if TYPE_CHECKING:
+    from t2av_bench.errors import MediaError, PrerequisiteError, ProblemsError, T2AVBenchError
+    from t2av_bench.evaluation import evaluate
+    from t2av_bench.manifests import Manifest, load_manifest
+    from t2av_bench.results import Result, Score
+
+__all__ = [
+    "Manifest",
+    "MediaError",
+    "PrerequisiteError",
+    "ProblemsError",
+    "Result",
+    "Score",
+    "T2AVBenchError",
+    "__version__",
+    "evaluate",
+    "load_manifest",
+]
+
+_HOME_OF = {
+    "Manifest": "t2av_bench.manifests",
+    "MediaError": "t2av_bench.errors",
+    "PrerequisiteError": "t2av_bench.errors",
+    "ProblemsError": "t2av_bench.errors",
+    "Result": "t2av_bench.results",
+    "Score": "t2av_bench.results",
+    "T2AVBenchError": "t2av_bench.errors",
+    "evaluate": "t2av_bench.evaluation",
+    "load_manifest": "t2av_bench.manifests",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 't2av_bench' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,109 @@
+"""Every error and warning that the toolkit raises on purpose.
+
+::
+
+    T2AVBenchError
+    ├── UsageError         the call asks for something that does not exist or contradicts itself (exit code 2)
+    ├── ManifestError      a manifest is malformed: names the row and the column
+    ├── MediaError         one media file cannot be used: names the file and the reason
+    ├── ProblemsError      one or more clips cannot be scored: carries the whole list
+    ├── PrerequisiteError  something has to be fetched or installed first: says how
+    ├── CacheError         the embedding cache cannot be read or written
+    ├── ResultError        a result file does not follow the schema
+    └── MetricError        arrays that no score can be computed from (also a ``ValueError``)
+
+The command line prints their message as one line and exits with 1 (``UsageError``: 2). Any other exception that
+reaches a user is a bug of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class T2AVBenchError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class UsageError(T2AVBenchError):
+    """The call asks for something that does not exist or contradicts itself."""
+
+
+class ManifestError(T2AVBenchError):
+    """A manifest is malformed."""
+
+
+class MediaError(T2AVBenchError):
+    """One media file cannot be used.
+
+    Parameters
+    ----------
+    path
+        The file.
+    reason
+        What is wrong, as a clause that can stand behind the file name: ``"holds no audio stream"``.
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = Path(path)
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type[MediaError], tuple[Path, str]]:
+        # The default would call __init__ with the one message string; this error crosses processes.
+        return (type(self), (self.path, self.reason))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason why one clip cannot be scored.
+
+    Attributes
+    ----------
+    clip_id
+        The clip, or the file stem where no clip of the manifest belongs to the file.
+    kind
+        Short machine-readable name: ``missing``, ``unreadable``, ``too_short``, ``silent``, ``non_finite``, …
+    path
+        The file, if there is one.
+    reason
+        A clause a person can act on.
+    """
+
+    clip_id: str
+    kind: str
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path or self.clip_id}: {self.reason}"
+
+
+class ProblemsError(T2AVBenchError):
+    """One or more clips cannot be scored; ``problems`` holds all of them."""
+
+    def __init__(self, message: str, problems: Sequence[Problem]) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class PrerequisiteError(T2AVBenchError):
+    """Something has to be fetched or installed first; the message says how."""
+
+
+class CacheError(T2AVBenchError):
+    """The embedding cache cannot be read or written."""
+
+
+class ResultError(T2AVBenchError):
+    """A result file does not follow the schema."""
+
+
+class MetricError(T2AVBenchError, ValueError):
+    """Arrays or statistics that no score can be computed from."""
+
+
+class FewSamplesWarning(UserWarning):
+    """There are fewer samples than a stable estimate of the distance needs."""
