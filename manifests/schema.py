@@ -118,7 +118,7 @@ def read_manifest(path: str | Path) -> Manifest:
         table = reader(path)
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise ManifestError(f"{path}: cannot be read as a table ({error})") from error
-    return Manifest(name=path.stem, table=table)
+    return Manifest(name=path.stem, table=table, data_dir=path.parent)
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> None:

@@ -12,16 +12,16 @@ Arithmetic
 ----------
 With centred rows X (n x d) and Y (m x d), the trace of the root is a nuclear norm,
 :math:`\operatorname{tr}(\Sigma_r\Sigma_g)^{1/2} = \lVert X Y^\top \rVert_* / \sqrt{(n-1)(m-1)}`. When n and m do not
-exceed d, that is computed from an n x m matrix. Otherwise, with :math:`\Sigma_r = L L^\top`, it is the sum of the roots of
-the eigenvalues of :math:`L^\top \Sigma_g L`, or of the singular values of :math:`L^\top K` (:math:`\Sigma_g = K K^\top`)
-where those eigenvalues are too spread for their roots to be accurate.
+exceed d, that is computed from an n x m matrix. Otherwise, with :math:`\Sigma_r = L L^\top`, it is the sum of the roots
+of the eigenvalues of :math:`L^\top \Sigma_g L`, or of the singular values of :math:`L^\top K`
+(:math:`\Sigma_g = K K^\top`) where those eigenvalues are too spread for their roots to be accurate.
 
 Differences from other implementations
 --------------------------------------
 FID-style code takes ``scipy.linalg.sqrtm`` of the product of the covariances, adds 1e-6 to the diagonal when that
 fails, drops an imaginary part, and some return −1 when it fails again. None of this can happen here. On
-well-conditioned data both agree within 1e-9 relative; with fewer rows than dimensions those toolkits' values carry errors of about 1e-6
-relative to the traces, and a set against itself gives them about ±1e-5 instead of 0.
+well-conditioned data both agree within 1e-9 relative; with fewer rows than dimensions those toolkits' values carry
+errors of about 1e-6 relative to the traces, and a set against itself gives them about ±1e-5 instead of 0.
 
 References
 ----------

@@ -100,6 +100,18 @@ class JointStats:
             return float(np.trace(scatter)) / (count - 1)
         return float(np.square(rows - rows.mean(axis=0)).sum()) / (self._checked_n() - 1)
 
+    @property
+    def rank(self) -> int:
+        """Numerical rank of the covariance: directions with more variance than rounding leaves in an empty one."""
+        rows = self.rows
+        if rows is None:
+            gram = self._flushed()[2]
+        else:
+            centred = rows - rows.mean(axis=0)
+            gram = centred @ centred.T if len(centred) < self.d else centred.T @ centred
+        values = np.linalg.eigvalsh(gram)
+        return int(np.count_nonzero(values > values[-1] * len(values) * np.finfo(np.float64).eps))
+
     def select(self, *blocks: str) -> JointStats:
         """Return the statistics of some of the blocks, in the given order."""
         unknown = [block for block in blocks if block not in self.dims]

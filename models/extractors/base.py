@@ -92,6 +92,8 @@ class Extractor(ABC):
         ``audio``, ``video`` or ``text``; one embedding per ``window`` or per ``clip``.
     dim
         Length of an embedding.
+    has_network
+        Whether the class takes ``weights``, ``seed`` and ``device``.
     """
 
     name: ClassVar[str]
@@ -99,6 +101,7 @@ class Extractor(ABC):
     modality: ClassVar[Modality]
     unit: ClassVar[Unit]
     dim: int
+    has_network: ClassVar[bool] = False
     hop_s: float = WINDOW_S
 
     @abstractmethod

@@ -95,6 +95,15 @@ def test_without_cross_zeroes_only_the_covariance_between_the_block_and_the_rest
     assert not cut_off[3:, :3].any()
 
 
+@pytest.mark.parametrize(("n", "expected"), [(2, 1), (5, 4), (9, 6), (400, 6)])
+def test_the_rank_counts_directions_that_vary(n: int, expected: int):
+    data = features(n)
+    data["video"][:, 3] = data["video"][:, 0] - 2 * data["audio"][:, 1]  # two of nine columns follow from others
+    data["video"][:, 2] = data["text"][:, 0]
+    data["text"][:, 1] = 7.0  # and one is constant
+    assert gathered([data]).rank == expected
+
+
 def test_memory_does_not_grow_with_the_number_of_clips():
     stats = JointStats({"audio": 8})
     rng = np.random.default_rng(0)
