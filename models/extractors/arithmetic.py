@@ -1,0 +1,115 @@
+"""Which device a network runs on, and how its arithmetic is kept the same from run to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from t2av_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def resolve_device(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:1`` into a device; ``auto`` is CUDA where there is one.
+
+    Raises
+    ------
+    UsageError
+        If the name is none of these or the device is not there.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"`device` must be auto, cpu, cuda or cuda:N; got {name!r}.") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"`device` must be auto, cpu, cuda or cuda:N; got {name!r}.")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise UsageError(f"There is no device {name!r} here: torch sees {torch.cuda.device_count()} CUDA devices.")
+    return device
+
+
+@contextmanager
+def exact_arithmetic(device: torch.device) -> Iterator[None]:
+    """Full float32 precision, deterministic algorithms, no autograd and no autocast, whatever the caller has set.
+
+    TF32 alone moves VGGish embeddings by 1e-3 relative, more than most differences worth measuring. The global
+    switches are put back on leaving, so a metric can run inside somebody's training loop.
+    """
+    import torch
+
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        stack.enter_context(
+            torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        )
+        stack.enter_context(_full_float32())
+        yield
+
+
+@contextmanager
+def _full_float32() -> Iterator[None]:
+    """Forbid TF32 and bfloat16 inside float32 products, by the switches this torch has."""
+    import torch
+
+    backends = torch.backends
+    switches: list[Any] = [backends.cuda.matmul, getattr(backends.cudnn, "conv", None)]
+    switches += [getattr(backends.mkldnn, part, None) for part in ("conv", "matmul")]
+    switches = [switch for switch in switches if hasattr(switch, "fp32_precision")]
+    if not switches:  # torch before 2.9 has one switch for all of them
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+        return
+    saved = [switch.fp32_precision for switch in switches]
+    for switch in switches:
+        switch.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        for switch, precision in zip(switches, saved, strict=True):
+            switch.fp32_precision = precision
+
+
+def in_fixed_chunks(function: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, chunk_n: int) -> torch.Tensor:
+    """Apply a row-wise function to chunks of exactly ``chunk_n`` rows, the last one padded with zeros.
+
+    Libraries choose kernels, and with them the order of summation, by the shape of the whole batch; a matrix product
+    of one row differs from the same row among four by about 1e-6 relative. With one shape only, a row's result
+    depends on nothing but the row: not on the batch it came in, its place there, or its neighbours.
+
+    Parameters
+    ----------
+    function
+        Maps (chunk_n, ...) to (chunk_n, ...), each row by itself.
+    rows
+        Shape (rows, ...), at least one row.
+    chunk_n
+        Rows per call.
+
+    Returns
+    -------
+    torch.Tensor, shape (rows, ...)
+    """
+    import torch
+
+    results = []
+    for start in range(0, len(rows), chunk_n):
+        chunk = rows[start : start + chunk_n]
+        if len(chunk) < chunk_n:
+            padded = chunk.new_zeros(chunk_n, *chunk.shape[1:])
+            padded[: len(chunk)] = chunk
+            results.append(function(padded)[: len(chunk)])
+        else:
+            results.append(function(chunk))
+    return torch.cat(results) if len(results) > 1 else results[0]

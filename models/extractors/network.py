@@ -1,0 +1,242 @@
+"""What all network extractors share: choice of weights, device, lazy building, checks, equal results in any batch."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from t2av_bench.errors import MetricError, PrerequisiteError, UsageError
+from t2av_bench.models.extractors.arithmetic import exact_arithmetic, resolve_device
+from t2av_bench.models.extractors.base import Extractor, Float32Array
+from t2av_bench.models.extractors.catalogue import WEIGHTS, WeightsEntry
+from t2av_bench.models.extractors.drawn import DRAWING_RULE, draw_state_dict
+from t2av_bench.models.extractors.weights import apply_state_dict, file_sha256, find_weights, load_state_dict
+
+if TYPE_CHECKING:
+    import torch
+
+PUBLISHED = "published"
+RANDOM = "random"
+
+
+class ChosenWeights:
+    """A user's choice of weights: published, random, or a file.
+
+    Parameters
+    ----------
+    entry
+        What is published.
+    choice
+        ``"published"``, ``"random"``, or the path of a file in the published layout.
+    seed
+        Of random weights; without effect on the others.
+
+    Raises
+    ------
+    PrerequisiteError
+        If a path is given and no file is there.
+    """
+
+    def __init__(self, entry: WeightsEntry, choice: str | Path, seed: int) -> None:
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise UsageError(f"`seed` must be a whole number; got {seed!r}.")
+        self.entry = entry
+        self.choice = str(choice)
+        self.seed = seed
+        self._sha256: str | None = None
+        if self.is_file and not Path(self.choice).is_file():
+            raise PrerequisiteError(
+                f"`weights` must be {PUBLISHED!r}, {RANDOM!r} or the path of a file; there is no file {self.choice!r}."
+            )
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the weights are drawn."""
+        return self.choice == RANDOM
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the user named a file."""
+        return self.choice not in (PUBLISHED, RANDOM)
+
+    @property
+    def path(self) -> Path:
+        """The file to read; the published one is verified first."""
+        return Path(self.choice) if self.is_file else find_weights(self.entry)
+
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 of the file, None for random weights; needs no file if the published one's is known."""
+        if self.is_random:
+            return None
+        if self._sha256 is None:
+            known = None if self.is_file else self.entry.sha256
+            self._sha256 = known or file_sha256(self.path)
+        return self._sha256
+
+    @property
+    def not_comparable(self) -> str:
+        """Why results with these weights are nobody else's; empty if they are the verified published ones."""
+        if self.is_random:
+            return f"the {self.entry.name} weights are random (seed {self.seed})"
+        if self.is_file and (self.entry.sha256 is None or self.sha256 != self.entry.sha256):
+            return f"the {self.entry.name} weights are the user's own file {Path(self.choice).name}"
+        if not self.entry.is_pinned:
+            return f"no full hash of {self.entry.file_name} is known, so its content cannot be verified"
+        return ""
+
+    def options(self) -> dict[str, Any]:
+        """Return what the weights add to a fingerprint: the hash, or the seed and the drawing rule."""
+        if self.is_random:
+            return {"weights": RANDOM, "seed": self.seed, "drawing_rule": DRAWING_RULE}
+        return {"weights_sha256": self.sha256}
+
+
+class NetworkExtractor(Extractor):
+    """An extractor whose device part is a torch network.
+
+    Parameters
+    ----------
+    weights
+        ``"published"`` (fetched beforehand), ``"random"`` (marks results as not comparable), or the path of a file in
+        the published layout.
+    seed
+        Of random weights.
+    device
+        ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``. Not part of the fingerprint:
+        devices differ by rounding only.
+
+    Notes
+    -----
+    The network is built on first use. Pickling drops it, so an extractor travels to loader workers as a few hundred
+    bytes. Arithmetic is float32 with TF32 off and deterministic algorithms. Every pass through a layer has the same
+    number of rows (:func:`~t2av_bench.models.extractors.arithmetic.in_fixed_chunks`), so an embedding is bit for bit
+    the same in whatever batch it is computed.
+    """
+
+    weights_name: ClassVar[str]
+    load_key: ClassVar[str] = "state_dict"
+    row_shape: ClassVar[tuple[int | None, ...]]
+    row_dtype: ClassVar[type[np.generic]] = np.float32
+
+    def __init__(self, *, weights: str | Path = PUBLISHED, seed: int = 0, device: str = "auto") -> None:
+        self.weights = ChosenWeights(WEIGHTS[self.weights_name], weights, seed)
+        self.device = device
+        self._network: torch.nn.Module | None = None
+
+    @abstractmethod
+    def build_network(self) -> torch.nn.Module:
+        """Return the network without weights, with the published file's names; called on torch's meta device."""
+
+    @abstractmethod
+    def forward(self, network: Any, rows: torch.Tensor) -> torch.Tensor:
+        """Map rows on the device to embeddings, shape (rows, dim), in chunks of fixed size."""
+
+    def options(self) -> dict[str, Any]:
+        """Return what the weights add; subclasses add their own choices."""
+        return self.weights.options()
+
+    @property
+    def not_comparable(self) -> str:
+        """Why embeddings must not be put on a leaderboard; empty with the verified published weights."""
+        return self.weights.not_comparable
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """SHA-256 of the weights file, None for random weights."""
+        return self.weights.sha256
+
+    @property
+    def network(self) -> torch.nn.Module:
+        """The torch network with its weights, in evaluation mode on the device; built on first use."""
+        return self._ready()[0]
+
+    def prepare(self) -> None:
+        """Build the network now, so that missing weights are reported before anything costly.
+
+        Raises
+        ------
+        PrerequisiteError
+            If the weights are missing, unverified or of another layout.
+        UsageError
+            If the device does not exist.
+        """
+        self._ready()
+
+    def embed_batch(self, inputs: npt.NDArray[Any]) -> Float32Array:
+        """Embed a batch of rows.
+
+        Parameters
+        ----------
+        inputs
+            Shape (rows, *row_shape) and type as :meth:`load` returns them.
+
+        Returns
+        -------
+        numpy.ndarray, shape (rows, dim), float32
+
+        Raises
+        ------
+        MetricError
+            If shape or type are wrong, or an embedding is not finite.
+        PrerequisiteError
+            If the weights are missing, unverified or of another layout.
+        """
+        return self._run(self.forward, inputs, self.dim)
+
+    def _run(
+        self, function: Callable[[Any, torch.Tensor], torch.Tensor], inputs: npt.NDArray[Any], dim: int
+    ) -> Float32Array:
+        self._check_rows(inputs)
+        if len(inputs) == 0:
+            return np.zeros((0, dim), np.float32)
+        import torch
+
+        network, device = self._ready()
+        with exact_arithmetic(device):
+            # A copy where needed: torch cannot wrap read-only memory.
+            rows = torch.from_numpy(np.require(inputs, requirements=("C", "W"))).to(device)
+            outputs: Float32Array = function(network, rows).cpu().numpy()
+        if not np.isfinite(outputs).all():
+            bad_n = int((~np.isfinite(outputs)).any(axis=1).sum())
+            raise MetricError(f"{self.name}: {bad_n} of {len(outputs)} embeddings are not finite; check the input.")
+        return outputs
+
+    def _check_rows(self, inputs: npt.NDArray[Any]) -> None:
+        fits = inputs.ndim == len(self.row_shape) + 1 and all(
+            wanted is None or wanted == given for wanted, given in zip(self.row_shape, inputs.shape[1:], strict=False)
+        )
+        if not fits or inputs.dtype != self.row_dtype:
+            wanted = ", ".join("n" if size is None else str(size) for size in self.row_shape)
+            raise MetricError(
+                f"{self.name} takes {np.dtype(self.row_dtype).name} of shape (rows, {wanted}); "
+                f"got {inputs.dtype.name} of shape {inputs.shape}."
+            )
+
+    def _ready(self) -> tuple[torch.nn.Module, torch.device]:
+        """Return the network with its weights on the device, built once."""
+        import torch
+
+        device = resolve_device(self.device)
+        if self._network is None:
+            with torch.device("meta"):
+                network = self.build_network()
+            if self.weights.is_random:
+                network.load_state_dict(draw_state_dict(network, self.weights.seed), assign=True)
+            else:
+                path = self.weights.path
+                apply_state_dict(network, load_state_dict(path, key=self.load_key), path)
+            self._network = self.arrange(network.eval().requires_grad_(False).to(device))
+        return self._network, device
+
+    def arrange(self, network: torch.nn.Module) -> torch.nn.Module:
+        """Lay out the weights for speed; values stay."""
+        return network
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_network": None}

@@ -1,0 +1,1 @@
+"""The networks as torch modules; importing one of these modules imports torch."""

@@ -1,0 +1,266 @@
+"""The register of published weights: where they come from, how they are verified, how their files are read.
+
+Nothing is fetched here. :func:`find_weights` looks into ``weights/`` of the home folder and either returns a verified
+path or raises a :class:`~t2av_bench.errors.PrerequisiteError` that says what to fetch and where to put it. Checkpoints
+are hostile input: :func:`load_checkpoint` reads tensors, containers and NumPy arrays and never runs code from a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from t2av_bench.errors import PrerequisiteError, UsageError
+from t2av_bench.home import home
+from t2av_bench.models.extractors.catalogue import WEIGHTS, WeightsEntry
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "WEIGHTS",
+    "WeightsEntry",
+    "apply_state_dict",
+    "file_sha256",
+    "find_weights",
+    "load_checkpoint",
+    "load_state_dict",
+    "verify_weights",
+    "weights_entry",
+    "weights_path",
+]
+
+_CHUNK_BYTES = 1 << 20
+_NAMED_AT_MOST = 4
+
+
+def weights_entry(name: str) -> WeightsEntry:
+    """Return the register's entry of that name.
+
+    Raises
+    ------
+    UsageError
+        If there is none; lists what exists.
+    """
+    if name not in WEIGHTS:
+        raise UsageError(f"There are no weights named {name!r}. Available: {', '.join(WEIGHTS)}.")
+    return WEIGHTS[name]
+
+
+def weights_path(entry: WeightsEntry) -> Path:
+    """Return where the file of an entry belongs, whether or not it is there."""
+    return home() / "weights" / entry.file_name
+
+
+def find_weights(entry: WeightsEntry | str) -> Path:
+    """Return the path of a published weights file, verified.
+
+    Parameters
+    ----------
+    entry
+        An entry of :data:`WEIGHTS` or its name.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    PrerequisiteError
+        If the file is missing (names URL, size, licence, command and path) or is not the published one.
+
+    Notes
+    -----
+    Hashing 300 MB takes about a second, so a verified file's size, modification time and hashes are remembered in
+    ``weights/.verified/`` and the file is read again only after one of the first two has changed.
+    """
+    entry = weights_entry(entry) if isinstance(entry, str) else entry
+    path = weights_path(entry)
+    if not path.is_file():
+        raise PrerequisiteError(_how_to_get(entry, path))
+    verify_weights(entry, path)
+    return path
+
+
+def verify_weights(entry: WeightsEntry, path: Path) -> None:
+    """Check a file against everything the register knows about it: size, SHA-256 or its prefix, MD5.
+
+    Raises
+    ------
+    PrerequisiteError
+        Names the file, what was expected and what was found.
+    """
+    size = path.stat().st_size
+    if entry.bytes_n is not None and size != entry.bytes_n:
+        raise _not_published(entry, path, f"{entry.bytes_n} bytes", f"{size} bytes")
+    kind, expected = "sha256", entry.sha256 or entry.sha256_prefix
+    if not expected and entry.md5:
+        kind, expected = "md5", entry.md5
+    if expected and not (found := _remembered_hash(path, kind)).startswith(expected):
+        raise _not_published(entry, path, f"{kind} {expected}", found)
+
+
+def file_sha256(path: str | Path) -> str:
+    """Return the SHA-256 of a file as 64 hexadecimal digits; of a file of the home folder, the remembered one."""
+    path = Path(path)
+    return _remembered_hash(path, "sha256") if path.parent == home() / "weights" else _hash(path, "sha256")
+
+
+def load_checkpoint(path: str | Path) -> Any:
+    """Read a ``torch.save`` file, current or legacy format, without running code from it.
+
+    NumPy arrays and scalars are allowed besides tensors and containers: the published PANNs and VGGish PCA files hold
+    some, pickled by NumPy 1, whose module names differ from NumPy 2's. Tensors of files in the current (zip) format
+    are mapped into memory, not read.
+
+    Raises
+    ------
+    PrerequisiteError
+        If the file is missing, truncated or no checkpoint, or wants to import anything else.
+    """
+    import torch
+
+    path = Path(path)
+    if not path.is_file():
+        raise PrerequisiteError(f"The weights file {path} does not exist.")
+    try:
+        with _numpy_content_allowed():
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
+        first_line = str(error).strip().partition("\n")[0]
+        raise PrerequisiteError(
+            f"{path} cannot be read as a checkpoint of tensors; it may be truncated, or hold objects whose loading "
+            f"would run code, which is refused: {first_line}"
+        ) from error
+
+
+def load_state_dict(path: str | Path, *, key: str = "state_dict") -> dict[str, torch.Tensor]:
+    """Read a state dict, either bare or wrapped in a dictionary under ``key``.
+
+    Parameters
+    ----------
+    path
+        A ``torch.save`` file.
+    key
+        Name of the wrapper's entry that holds the state dict.
+
+    Returns
+    -------
+    dict
+        Names to CPU tensors, as stored.
+
+    Raises
+    ------
+    PrerequisiteError
+        If the file cannot be read or holds no state dict.
+    """
+    import torch
+
+    content = load_checkpoint(path)
+    state = content.get(key, content) if isinstance(content, Mapping) else content
+    if not isinstance(state, Mapping) or not state or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        held = (
+            f"a dictionary with the keys {_some(content)}" if isinstance(content, Mapping) else type(content).__name__
+        )
+        raise PrerequisiteError(f"{path} must hold tensors by name, alone or under {key!r}, but holds {held}.")
+    return {str(name): tensor for name, tensor in state.items()}
+
+
+def apply_state_dict(network: torch.nn.Module, state: Mapping[str, torch.Tensor], source: str | Path) -> None:
+    """Put tensors into a network, which may live on torch's ``meta`` device; floating-point ones become float32.
+
+    Raises
+    ------
+    PrerequisiteError
+        If names or shapes differ from the network's: says which, so that a file of another network is recognised.
+    """
+    expected = network.state_dict()
+    missing, unexpected = sorted(set(expected) - set(state)), sorted(set(state) - set(expected))
+    shapes = [
+        f"{name} is {tuple(state[name].shape)}, not {tuple(wanted.shape)}"
+        for name, wanted in expected.items()
+        if name in state and state[name].shape != wanted.shape
+    ]
+    faults = [f"missing {_some(missing)}"] * bool(missing) + [f"unknown {_some(unexpected)}"] * bool(unexpected)
+    faults += [f"{'; '.join(shapes[:_NAMED_AT_MOST])}"] * bool(shapes)
+    if faults:
+        raise PrerequisiteError(f"{source} does not have the layout of {type(network).__name__}: {'; '.join(faults)}.")
+    network.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in state.items()}, assign=True)
+
+
+def _how_to_get(entry: WeightsEntry, path: Path) -> str:
+    size = f"{entry.bytes_n / 1e6:,.0f} MB" if entry.bytes_n else entry.about_bytes
+    return (
+        f"The weights {entry.name!r} are missing. Run `t2av-bench download weights --only {entry.name}`, or fetch "
+        f"{entry.url} ({size}; licence: {entry.licence}) and put it at {path}."
+    )
+
+
+def _not_published(entry: WeightsEntry, path: Path, expected: str, given: str) -> PrerequisiteError:
+    return PrerequisiteError(
+        f"{path} must be the published file {entry.file_name} ({expected}), but has {given}. It may be truncated or "
+        f"another version: delete it and run `t2av-bench download weights --only {entry.name}`."
+    )
+
+
+def _hash(path: Path, kind: str) -> str:
+    digest = hashlib.new(kind, usedforsecurity=kind != "md5")
+    with path.open("rb") as file:
+        while block := file.read(_CHUNK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _remembered_hash(path: Path, kind: str) -> str:
+    """Hash a file of the home folder, or recall its hash if size and modification time are as they were."""
+    status = path.stat()
+    stamp = [status.st_size, status.st_mtime_ns]
+    note = path.parent / ".verified" / f"{path.name}.{kind}.json"
+    try:
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if known["bytes_and_mtime_ns"] == stamp:
+            return str(known[kind])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # no note yet, or a broken one: hash the file
+    found = _hash(path, kind)
+    try:
+        note.parent.mkdir(exist_ok=True)
+        partial = note.with_name(f"{note.name}.{os.getpid()}.partial")
+        partial.write_text(json.dumps({"bytes_and_mtime_ns": stamp, kind: found}), encoding="utf-8")
+        partial.replace(note)
+    except OSError:
+        pass  # a read-only weights folder is fine: every run hashes again
+    return found
+
+
+@contextmanager
+def _numpy_content_allowed() -> Iterator[None]:
+    """Let the restricted unpickler build NumPy arrays and scalars, under NumPy 1's and NumPy 2's module names."""
+    import numpy as np
+    import torch
+
+    try:
+        from numpy._core import multiarray
+    except ImportError:  # NumPy 1
+        from numpy.core import multiarray  # type: ignore[no-redef, unused-ignore]
+    builders: list[Any] = [
+        (getattr(multiarray, name), f"numpy.{core}.multiarray.{name}")
+        for name in ("_reconstruct", "scalar")
+        for core in ("core", "_core")
+    ]
+    kinds = [type(np.dtype(code)) for code in ("?", "i1", "u1", "i2", "i4", "i8", "u4", "u8", "f2", "f4", "f8")]
+    with torch.serialization.safe_globals([*builders, np.ndarray, np.dtype, *kinds]):
+        yield
+
+
+def _some(names: Any) -> str:
+    listed = [str(name) for name in names]
+    more = f" and {len(listed) - _NAMED_AT_MOST} more" if len(listed) > _NAMED_AT_MOST else ""
+    return ", ".join(listed[:_NAMED_AT_MOST]) + more
