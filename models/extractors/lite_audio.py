@@ -95,7 +95,7 @@ class LiteAudioExtractor(LiteWindows, AudioExtractor):
         parts = [
             level_db[inside].mean(axis=1) / _MEAN_UNIT_DB,
             level_db[inside].std(axis=1) / _DEVIATION_UNIT_DB,
-            onset_db[inside].reshape(len(starts), STEPS_N, -1).mean(axis=2) / _ONSET_UNIT_DB,
+            onset_db[inside].reshape(len(starts), STEPS_N, _WINDOW_FRAMES_N // STEPS_N).mean(axis=2) / _ONSET_UNIT_DB,
         ]
         return np.concatenate(parts, axis=1).astype(np.float32)
 

@@ -18,6 +18,8 @@ reduce a condition would tell what is seen and not when it moves.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -110,9 +112,15 @@ class LiteVideoExtractor(LiteWindows, VideoExtractor):
             _cell_means(small[:, 1:-1], COLOUR_GRID_N).mean(axis=1) / _COLOUR_UNIT,
             _log_change(_cell_means(changes[:, :-1, ..., None] ** 2, MOTION_GRID_N).mean(axis=1)),
             _log_change(_motion_energy(changes)),
-            _log_change(_reversal_energy(changes).reshape(len(frames), REVERSAL_STEPS_N, -1).mean(axis=2)),
+            _log_change(
+                _reversal_energy(changes)
+                .reshape(len(frames), REVERSAL_STEPS_N, STEPS_N // REVERSAL_STEPS_N)
+                .mean(axis=2)
+            ),
         ]
-        return np.concatenate([part.reshape(len(frames), -1) for part in parts], axis=1).astype(np.float32)
+        return np.concatenate([part.reshape(len(frames), math.prod(part.shape[1:])) for part in parts], 1).astype(
+            np.float32
+        )
 
 
 def _halve(frames: npt.NDArray[np.uint8]) -> Float64Array:
