@@ -9,7 +9,8 @@ from typing import Any
 
 from t2av_bench.cache import EmbeddingCache, file_key, file_sha256
 from t2av_bench.errors import MediaError, Problem
-from t2av_bench.media import check_audio, check_video
+from t2av_bench.media import check_audio, probe
+from t2av_bench.models.extractors.base import PAD_LIMIT_S
 from t2av_bench.progress import progress_bar
 from t2av_bench.workers import JobFailure, run_jobs
 
@@ -112,7 +113,7 @@ def inspect(need: FileNeed) -> dict[str, Any]:
         if need.audio:
             answer |= _inspect_audio(need)
         if need.video and "kind" not in answer:
-            check_video(need.path, need.start_s, need.duration_s)
+            answer |= _inspect_video(need)
     except MediaError as error:
         answer |= _problem("unreadable", error.reason)
     except OSError as error:
@@ -122,14 +123,26 @@ def inspect(need: FileNeed) -> dict[str, Any]:
 
 def _inspect_audio(need: FileNeed) -> dict[str, Any]:
     sound = check_audio(need.path, need.start_s, need.duration_s)
-    if sound.non_finite_n:
-        return _problem("non_finite", f"must hold finite samples; {sound.non_finite_n} are NaN or infinite")
-    if sound.too_short:
+    if sound.non_finite:
+        return _problem("non_finite", f"must hold finite samples; {sound.non_finite} are NaN or infinite")
+    if sound.padded_s > PAD_LIMIT_S:
         asked = f"{need.duration_s:g} s" + (f" from {need.start_s:g} s on" if need.start_s else "")
         return _problem("too_short", f"must hold {asked}; the sound there lasts {sound.available_s:.3f} s")
     if sound.silent and not need.may_be_silent:
         return _problem("silent", "must hold a sound; all samples are zero")
     return {"padded": sound.padded_s > 0.0, "silent": sound.silent}
+
+
+def _inspect_video(need: FileNeed) -> dict[str, Any]:
+    """Judge by the headers; a file that breaks further in is found when its frames are read."""
+    info = probe(need.path)
+    if info.video_width is None:
+        return _problem("no_video", "must hold pictures; it has no video stream")
+    if info.video_duration_s is not None and info.video_duration_s <= need.start_s:
+        return _problem(
+            "too_short", f"must hold pictures from {need.start_s:g} s on; they end at {info.video_duration_s:.3f} s"
+        )
+    return {}
 
 
 def _problem(kind: str, reason: str) -> dict[str, Any]:
