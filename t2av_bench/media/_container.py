@@ -180,7 +180,6 @@ class FrameReader:
     def __init__(self, container: InputContainer, stream: Any) -> None:
         self._container = container
         self._stream = stream
-        self.first_packet_s: Fraction | None = None
         self.lost_s = 0.0
         self.failed = False
 
@@ -196,7 +195,6 @@ class FrameReader:
             except (av.FFmpegError, OSError):
                 self.failed = True
                 return
-            self._note_start(packet)
             if packet.is_corrupt:
                 self.lost_s += self._duration_s(packet)
                 continue
@@ -206,11 +204,6 @@ class FrameReader:
                 self.lost_s += self._duration_s(packet)
                 continue
             yield from frames
-
-    def _note_start(self, packet: Any) -> None:
-        stamp = packet.dts if packet.dts is not None else packet.pts
-        if self.first_packet_s is None and stamp is not None:
-            self.first_packet_s = stamp * packet.time_base
 
     def _duration_s(self, packet: Any) -> float:
         # A packet of unknown duration counts as lost sound or picture of a typical length.

@@ -93,6 +93,9 @@ class _StampedFrames:
         self._stream = stream
         self._zero_s = time_zero_s(container)
         self.declared_end_s = declared_end_s(container, stream)
+        # AVI stores no presentation times; with reordered frames FFmpeg's guesses are not even ascending. Its frame
+        # rate is constant, so frames are counted, from the start.
+        self._counts = format_name(container) == "avi" and bool(stream.codec_context.has_b_frames)
         self._restart()
 
     def _restart(self) -> None:
@@ -111,7 +114,7 @@ class _StampedFrames:
 
     def start_at(self, time_s: float) -> None:
         """Seek so that the next frame is at or before a time, or the stream's first."""
-        for back_s in _SEEK_BACK_S if can_seek(self._container) else ():
+        for back_s in () if self._counts or not can_seek(self._container) else _SEEK_BACK_S:
             target_s = self._zero_s + Fraction(time_s) - Fraction(back_s)
             if target_s <= 0:
                 break
@@ -146,10 +149,6 @@ class _StampedFrames:
         return float(stamp_s - self._zero_s), frame
 
     def _stamp_s(self, frame: Any) -> Fraction:
-        # AVI stores no presentation times; with reordered frames FFmpeg's guesses are not even ascending. Its frame
-        # rate is constant, so frames are counted from the first packet decoded.
-        counted = format_name(self._container) == "avi" and self._stream.codec_context.has_b_frames
-        if frame.pts is not None and not counted:
-            return frame.pts * frame.time_base
-        start_s = self._reader.first_packet_s or Fraction(0)
-        return start_s + self._frames_n / Fraction(self._stream.average_rate or 25)
+        if frame.pts is not None and not self._counts:
+            return Fraction(frame.pts * frame.time_base)
+        return self._zero_s + self._frames_n / Fraction(self._stream.average_rate or 25)

@@ -27,7 +27,7 @@ def read_with_decord(
 ) -> Iterator[npt.NDArray[np.uint8]] | None:
     """Return the pictures on screen at ascending times, shape (height, width, 3) each; None to leave it to PyAV.
 
-    May also raise decord's own errors, on opening and on iterating.
+    May also end early or raise decord's own errors, on opening and on iterating.
     """
     try:
         import decord
@@ -52,6 +52,9 @@ def _pictures(reader: Any, numbers: npt.NDArray[np.intp]) -> Iterator[npt.NDArra
             picture = reader[int(number)]
             # A program that has set decord's bridge gets tensors of its framework.
             array = picture.asnumpy() if hasattr(picture, "asnumpy") else np.asarray(picture)
+            # For some small widths it takes the padding between lines for more channels.
+            if array.shape[2] != 3:
+                return
             last = number
         yield array
 

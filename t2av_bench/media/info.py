@@ -118,12 +118,6 @@ def _end_s(container: InputContainer, stream: Any) -> float | None:
     if end_s is not None:
         return end_s
     container.seek(0)
-    last_s = max(
-        (
-            (packet.pts + (packet.duration or 0)) * packet.time_base
-            for packet in container.demux(stream)
-            if packet.pts is not None
-        ),
-        default=None,
-    )
+    packets = (packet for packet in container.demux(stream) if packet.pts is not None)
+    last_s = max(((packet.pts + (packet.duration or 0)) * packet.time_base for packet in packets), default=None)
     return None if last_s is None else float(last_s - time_zero_s(container))
