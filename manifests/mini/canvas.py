@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from t2av_bench.manifests.mini.constants import N_FRAMES, SIZE_PX
@@ -124,11 +125,10 @@ class Canvas:
 
     def crop(self, shake_x: NDArray[np.int64], shake_y: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Return the visible part, (100, 64, 64, 3), seen by a camera that is off by whole pixels, (100,) each."""
-        visible = np.arange(SIZE_PX) + MARGIN_PX
-        frames = np.arange(N_FRAMES)[:, None, None]
-        rows = (visible + shake_y[:, None])[:, :, None]
-        columns = (visible + shake_x[:, None])[:, None, :]
-        return np.ascontiguousarray(self._pixels[frames, rows, columns])
+        frames = np.empty((N_FRAMES, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+        for i, (x, y) in enumerate(zip(shake_x + MARGIN_PX, shake_y + MARGIN_PX, strict=True)):
+            frames[i] = self._pixels[i, y : y + SIZE_PX, x : x + SIZE_PX]
+        return frames
 
     def _shape(
         self, bounds: tuple[Float64s, ...], distance: Distance, colour: Colour, ink: bool, alpha: ArrayLike
@@ -137,16 +137,19 @@ class Canvas:
         left, top, right, bottom = (np.floor(edge[:, 0, 0]).astype(np.int64) for edge in bounds)
         width = min(int((right - left).max()) + 3, FULL_PX)
         height = min(int((bottom - top).max()) + 3, FULL_PX)
-        columns = np.clip(left - 1 + MARGIN_PX, 0, FULL_PX - width)[:, None, None] + np.arange(width)[None, None, :]
-        rows = np.clip(top - 1 + MARGIN_PX, 0, FULL_PX - height)[:, None, None] + np.arange(height)[None, :, None]
-        away = distance((columns - MARGIN_PX).astype(np.float64), (rows - MARGIN_PX).astype(np.float64))
-        opacity = _column(alpha) * 256.0
-        frames = np.arange(N_FRAMES)[:, None, None]
-        patch = self._pixels[frames, rows, columns]
+        left = np.clip(left - 1 + MARGIN_PX, 0, FULL_PX - width)
+        top = np.clip(top - 1 + MARGIN_PX, 0, FULL_PX - height)
+        columns = _column(left - MARGIN_PX) + np.arange(width)[None, None, :]
+        rows = _column(top - MARGIN_PX) + np.arange(height)[None, :, None]
+        away, opacity = distance(columns, rows), _column(alpha) * 256.0
+        # Every patch of this size, by frame and place: picks one moving patch per frame without a copy of the rest.
+        patches = sliding_window_view(self._pixels, (height, width), axis=(1, 2), writeable=True)
+        where = (np.arange(N_FRAMES), np.broadcast_to(top, N_FRAMES), np.broadcast_to(left, N_FRAMES))
+        patch = patches[where]
         if ink:
             patch = _blend(patch, INK, away, opacity)
             away = away + 1.0
-        self._pixels[frames, rows, columns] = _blend(patch, colour, away, opacity)
+        patches[where] = _blend(patch, colour, away, opacity)
 
 
 def _column(value: ArrayLike) -> Float64s:
@@ -156,6 +159,7 @@ def _column(value: ArrayLike) -> Float64s:
 
 def _blend(patch: NDArray[np.uint8], colour: Colour, away: Float64s, opacity: Float64s) -> NDArray[np.uint8]:
     """Mix a colour into pixels by the share of each pixel that the shape covers."""
-    share = (np.clip(0.5 - away, 0.0, 1.0) * opacity).astype(np.int32)[..., None]
-    mixed = patch * (256 - share) + np.asarray(colour, dtype=np.int32) * share + 128
+    # 16 bits are just enough: 255 * 256 + 128 < 65536.
+    share = (np.clip(0.5 - away, 0.0, 1.0) * opacity).astype(np.uint16)[:, None]
+    mixed = patch * (256 - share) + np.asarray(colour, dtype=np.uint16)[:, None, None] * share + 128
     return (mixed >> 8).astype(np.uint8)

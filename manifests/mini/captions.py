@@ -45,5 +45,5 @@ def _phrases(rng: Stream, source: Source) -> tuple[str, str, str]:
     pace = source.pace if rng.chance(0.7) else ""
     noun = " ".join(word for word in (size, colour, source.words.noun) if word)
     article = "an" if noun[0] in "aeiou" else "a"
-    does, doing = (f"{phrase} {pace}".strip() for phrase in (source.words.does, source.words.doing))
+    does, doing = (f"{pace} {phrase}".strip() for phrase in (source.words.does, source.words.doing))
     return f"{article} {noun}", does, doing

@@ -29,11 +29,12 @@ class Wheel(Source):
         steady = rng.uniform(slow, fast)
         self.ends = {"steady": (steady, steady), "up": (slow, fast), "down": (fast, slow)}[self.course]
         self.turn_s = (rng.uniform(0.4, 1.4), rng.uniform(2.4, 3.6))
-        doing = {"steady": "humming as it spins", "up": "spinning up", "down": "slowing down"}[self.course]
-        does = {"steady": "hums as it spins", "up": "spins up", "down": "slows down"}[self.course]
-        if self.course == "steady":
-            self.pace = "slowly" if steady < 0.6 else "quickly" if steady > 1.1 else ""
-        self.words = Words("wheel", does, doing)
+        how = "slowly " if steady < 0.6 else "quickly " if steady > 1.1 else ""
+        self.words = {
+            "steady": Words("wheel", f"spins {how}and hums", f"spinning {how}and humming"),
+            "up": Words("wheel", "hums as it speeds up", "humming as it speeds up"),
+            "down": Words("wheel", "hums as it slows down", "humming as it slows down"),
+        }[self.course]
 
     def speed(self, times_s: Float64s) -> Float64s:
         """Return the speed in turns per second."""
@@ -68,7 +69,7 @@ class Wheel(Source):
         hum = tone(turns, (0.6, 0.3, 0.2, 0.1), noise.uniform())
         wobble = 1.0 + 0.1 * sin_turns(np.add.accumulate(speed * 3.0) / SR_HZ + noise.uniform())
         rush = band(noise, N_SAMPLES, 1500, 1200) * 0.04
-        return np.asarray((hum * wobble + rush) * (0.25 + 0.4 * speed))
+        return np.asarray((hum * wobble + rush) * (0.15 + 0.25 * speed))
 
 
 class Siren(Source):
@@ -86,7 +87,7 @@ class Siren(Source):
         self.side = rng.choice((-1.0, 1.0))
         self.speed = rng.uniform(14, 34)  # px/s
         self.nearest_s = rng.uniform(1.2, 2.8)
-        self.period_s = rng.uniform(0.7, 1.1)
+        self.period_s, self.phase = rng.uniform(0.7, 1.3), rng.uniform()
         way = "from left to right" if self.side > 0 else "from right to left"
         self.pace = "slowly" if self.speed < 18 else "quickly" if self.speed > 29 else ""
         self.words = Words(self.vehicle, f"passes {way} with its siren on", f"passing {way} with its siren on")
@@ -107,22 +108,22 @@ class Siren(Source):
         )
         for wheel in (-0.55, 0.55):
             canvas.disc(x + wheel * self.half_w, floor - 2.2 * k, 2.6 * k, (52, 52, 56))
-        high = self._is_high(FRAME_TIMES_S)
+        high = self._wail(FRAME_TIMES_S) > 0.0
         for on, colour, dx in ((high, (70, 130, 255), 2.2), (~high, (255, 60, 60), -2.2)):
             canvas.disc(
                 x + dx * k, y - self.half_h - 1.2 * k, 2.1 * k, colour, ink=False, alpha=np.where(on, 1.0, 0.25)
             )
 
-    def _is_high(self, times_s: Float64s) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-        """Whether the high tone sounds and the blue light is lit."""
-        cycle = times_s / self.period_s
-        return np.asarray(cycle - np.floor(cycle) < 0.5)
+    def _wail(self, times_s: Float64s) -> Float64s:
+        """Return how high the siren is, -1 to 1; the blue light is lit in the upper half, the red one in the lower."""
+        return sin_turns(times_s / self.period_s + self.phase)
 
     def sound(self, noise: Stream) -> Float64s:
         away = self.speed * (_SAMPLE_TIMES_S - self.nearest_s) / 12.0
         root = np.sqrt(1.0 + away * away)
-        pitch_hz = np.where(self._is_high(_SAMPLE_TIMES_S), self.low_hz * self.ratio, self.low_hz)
+        # No steps in pitch: they would sound like events.
+        pitch_hz = self.low_hz * (1.0 + (self.ratio - 1.0) * (0.5 + 0.5 * self._wail(_SAMPLE_TIMES_S)))
         pitch_hz = pitch_hz * (1.0 - 0.05 * away / root)  # Doppler, larger than life
         turns = np.add.accumulate(pitch_hz) / SR_HZ
         horn = tone(turns, (0.5, 0.25, 0.2, 0.1), noise.uniform()) + band(noise, N_SAMPLES, 0, 500) * 0.05
-        return np.asarray(horn / root)
+        return np.asarray(0.6 * horn / root)

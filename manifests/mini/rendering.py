@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -19,13 +18,13 @@ from t2av_bench.home import home
 from t2av_bench.manifests.mini.constants import DURATION_S, WORLD_VERSION
 from t2av_bench.manifests.mini.files import replacing, write_clip
 from t2av_bench.manifests.mini.world import Event, Scene, make_clip
-from t2av_bench.manifests.schema import Manifest, write_manifest
+from t2av_bench.manifests.schema import Manifest, read_manifest, write_manifest
 
 NAME = "t2av-mini"
 LICENCE = "CC0-1.0"
 TEST_CLIPS = 128
 TEST_SEED = 0
-TEST_SHA256 = "dc9a2191a60ac46b9b8e723bc2c30e3b70724e5902c915ec150ea19d6a330d60"
+TEST_SHA256 = "29d5c03523b9266c1aee19a96feaf31f3752a56c206afff085ebef25705a493f"
 """Hash of the official test split's manifest."""
 
 _VERSION_FILE = "world-version.txt"
@@ -74,18 +73,21 @@ def render(
     """
     if n < 1:
         raise UsageError(f"n must be at least 1, got {n}")
+    if num_workers is not None and num_workers < 0:
+        raise UsageError(f"num_workers must not be negative, got {num_workers}")
     out = Path(out)
     scenes = [Scene(split, seed, index) for index in range(n)]
     (out / "media").mkdir(parents=True, exist_ok=True)
     _claim(out)
     missing = [i for i, scene in enumerate(scenes) if not _media_path(out, scene.clip_id).is_file()]
     done = _render_all(partial(_render_one, split, seed, out), missing, num_workers)
-    bar = not progress if progress is not None else not sys.stderr.isatty()
-    for _ in tqdm(done, desc=f"Rendering {NAME} {split}", total=len(missing), unit="clip", disable=bar):
+    # disable=None: tqdm itself looks whether it writes to a terminal.
+    disable = None if progress is None else not progress
+    for _ in tqdm(done, desc=f"Rendering {NAME} {split}", total=len(missing), unit="clip", disable=disable):
         pass
     with replacing(out / "events.csv") as path:
         _event_table(scenes).to_csv(path, index=False, lineterminator="\n")
-    manifest = Manifest(NAME, _clip_table(scenes, split), str(WORLD_VERSION), LICENCE, data_dir=out)
+    manifest = _manifest(_clip_table(scenes, split), out)
     with replacing(out / "manifest.csv") as path:
         write_manifest(manifest, path)
     return manifest
@@ -94,19 +96,20 @@ def render(
 def load_test_split() -> Manifest:
     """Return the official test split: 128 clips, rendered into the home folder on first use.
 
-    Several processes may call this at once: every file appears complete or not at all, and the manifest last.
+    Several processes may call this at once: every file appears complete or not at all, and the manifest last. A
+    complete folder is only read.
 
     Raises
     ------
     ManifestError
-        If the clips on disk, or those this installation renders, are not the official ones.
+        If the clips are not the official ones.
     """
     out = home() / "mini" / f"test-v{WORLD_VERSION}"
-    manifest = render("test", TEST_CLIPS, TEST_SEED, out)
+    manifest = _read_complete(out) or render("test", TEST_CLIPS, TEST_SEED, out)
     if manifest.sha256 != TEST_SHA256:
         raise ManifestError(
-            f"{out}: must be the official test split of {NAME} (SHA-256 {TEST_SHA256}), but the manifest has"
-            f" {manifest.sha256}; this installation of t2av-bench has been changed"
+            f"{out}: must hold the official test split of {NAME}, SHA-256 {TEST_SHA256}, but the manifest there has"
+            f" {manifest.sha256}; delete the folder to have it rendered again"
         )
     return replace(manifest, official=True)
 
@@ -141,6 +144,18 @@ def _claim(out: Path) -> None:
         )
     with replacing(mark) as path:
         path.write_text(f"{WORLD_VERSION}\n")
+
+
+def _manifest(table: pd.DataFrame, out: Path) -> Manifest:
+    return Manifest(NAME, table, str(WORLD_VERSION), LICENCE, data_dir=out)
+
+
+def _read_complete(out: Path) -> Manifest | None:
+    """Read the manifest of a folder if nothing is missing from the folder."""
+    if not ((out / "manifest.csv").is_file() and (out / "events.csv").is_file()):
+        return None
+    manifest = _manifest(read_manifest(out / "manifest.csv").table, out)
+    return manifest if all((out / clip.media).is_file() for clip in manifest.clips()) else None
 
 
 def _media_path(out: Path, clip_id: str) -> Path:

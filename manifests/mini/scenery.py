@@ -36,7 +36,7 @@ def background(rng: Stream, floor_px: float) -> NDArray[np.uint8]:
     image = wall + pattern[..., None]
     image[y > floor_px + 6] = ground
     grain = (rng.white(FULL_PX * FULL_PX) >> 14).reshape(FULL_PX, FULL_PX)  # about ±2 grey levels
-    return np.clip(image + grain[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image + grain[..., None], 0, 255), dtype=np.uint8)
 
 
 def draw_distractor(rng: Stream, canvas: Canvas) -> None:
@@ -69,15 +69,10 @@ def draw_distractor(rng: Stream, canvas: Canvas) -> None:
 
 
 def draw_occluder(rng: Stream, canvas: Canvas) -> None:
-    """Paint something in front of the scene that hides part of it for part of the time."""
+    """Paint a post that drifts past in front of the scene and hides each part of it for a while."""
     colour = shade(rng.choice(_WALLS), 50)
-    half_w = rng.uniform(3.0, 5.5)
-    if rng.chance(0.5):
-        canvas.box(rng.uniform(8, 56), 32, half_w, 40, colour)
-    else:
-        side = rng.choice((-1.0, 1.0))
-        speed, moment_s = rng.uniform(10, 24) * side, rng.uniform(0.5, 3.5)
-        canvas.box(32 + speed * (FRAME_TIMES_S - moment_s), 32, half_w, 40, colour)
+    half_w, speed = rng.uniform(3.0, 5.5), rng.uniform(10, 24) * rng.choice((-1.0, 1.0))
+    canvas.box(32 + speed * (FRAME_TIMES_S - rng.uniform(0.5, 3.5)), 32, half_w, 40, colour)
 
 
 def shake(rng: Stream) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

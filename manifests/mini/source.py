@@ -5,7 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+
 from t2av_bench.manifests.mini.canvas import Canvas, Colour
+from t2av_bench.manifests.mini.constants import N_FRAMES
 from t2av_bench.manifests.mini.exact import Float64s
 from t2av_bench.manifests.mini.stream import Stream
 
@@ -77,14 +80,15 @@ class Source(ABC):
     size: str = ""
     pace: str = ""
     hits: tuple[Hit, ...] = ()
-    gap: Float64s | None = None
-    """Distance from contact at each frame, (100,): 0 exactly while something touches; None without contacts."""
+    gap: Float64s
+    """Distance from contact at each frame, (100,): 0 exactly while something touches, 1 at rest."""
 
     def __init__(self, rng: Stream, slot: Slot, colour: str) -> None:
         self.slot = slot
         self.colour_name = colour
         self.colour = COLOURS[colour]
-        self.loudness = rng.uniform(0.18, 0.5)
+        self.loudness = rng.uniform(0.12, 0.5)
+        self.gap = np.ones(N_FRAMES)
         self.plan(rng)
 
     @abstractmethod

@@ -41,7 +41,6 @@ class Hammer(Source):
         self.words = Words("hammer", f"strikes {object_}", f"striking {object_}")
 
     def draw(self, canvas: Canvas) -> None:
-        assert self.gap is not None
         k, x, top, floor = self.slot.scale, self.x_px, self.top_px, self.slot.floor_px
         canvas.box(x, floor - 3 * k, 5 * k, 3.5 * k, shade(STEEL, 55))
         canvas.box(x, top + 3.5 * k, 9 * k, 3.5 * k, shade(STEEL, 75))
@@ -88,7 +87,6 @@ class Drum(Source):
         self.words = Words("drum", "is beaten with a stick", "being beaten with a stick")
 
     def draw(self, canvas: Canvas) -> None:
-        assert self.gap is not None
         k, x, top, floor = self.slot.scale, self.slot.x_px, self.top_px, self.slot.floor_px
         canvas.box(x, (top + floor) / 2, self.half_w, (floor - top) / 2, self.colour)
         canvas.box(x, floor - 2.5 * k, self.half_w - 1, 1, shade(self.colour, 60), ink=False)
@@ -121,7 +119,6 @@ class Clap(Source):
         self.words = Words("pair of bars", "claps together", "clapping together")
 
     def draw(self, canvas: Canvas) -> None:
-        assert self.gap is not None
         k, x = self.slot.scale, self.slot.x_px
         half_w, half_h = 3 * k, 12 * k * self.factor
         for side, colour in ((-1, self.colour), (1, shade(self.colour, 80))):
@@ -158,7 +155,6 @@ class Xylophone(Source):
         self.words = Words("xylophone", "is played with a mallet", "being played with a mallet")
 
     def draw(self, canvas: Canvas) -> None:
-        assert self.gap is not None
         k, top = self.slot.scale, self.top_px
         canvas.box(self.slot.x_px, top + 6 * k, self.n_bars * 5 * k, 1.5, WOOD)
         for i, x in enumerate(self.bars_px):
@@ -199,7 +195,6 @@ class Piston(Source):
         self.words = Words("piston", "stamps a steel plate", "stamping a steel plate")
 
     def draw(self, canvas: Canvas) -> None:
-        assert self.gap is not None
         k, x, plate = self.slot.scale, self.slot.x_px, self.plate_px
         canvas.box(x, plate + 3 * k, 14 * k, 3 * k, STEEL)
         half_w, half_h = 8 * k * self.factor, 4.5 * k
@@ -245,7 +240,6 @@ class Door(Source):
         self.words = Words("sliding door", "slams shut", "slamming shut")
 
     def draw(self, canvas: Canvas) -> None:
-        assert self.gap is not None
         k, y = self.slot.scale, self.slot.floor_px - self.half_h
         half_w = 6.5 * k
         canvas.box(self.slot.x_px, y, 13 * k, self.half_h, (34, 32, 44), ink=False)  # the dark room behind

@@ -33,8 +33,8 @@ class Bounce(Source):
         self.material = rng.choice(tuple(_FLOORS))
         self.radius = 5 * k * self.factor
         self.drop_px = rng.uniform(22, 30) * k
-        first_gap_s = rng.uniform(0.8, 1.15) if self.slot.max_events > 3 else rng.uniform(1.15, 1.5)
-        keep = rng.uniform(0.82, 0.95)
+        first_gap_s = rng.uniform(0.95, 1.25) if self.slot.max_events > 3 else rng.uniform(1.2, 1.5)
+        keep = rng.uniform(0.88, 0.97)
         times, gap_s, strength = [rng.uniform(0.3, 0.9)], first_gap_s, 1.0
         self.fall_s = first_gap_s / 2
         strengths = [strength]
@@ -55,7 +55,7 @@ class Bounce(Source):
             if time_s < DURATION_S
         )
         self.gap = self._height()
-        self.choose_pace(first_gap_s, 0.9, 1.2)
+        self.choose_pace(first_gap_s, 1.03, 1.25)
         self.words = Words("ball", f"bounces on a {self.material} floor", f"bouncing on a {self.material} floor")
 
     def _height(self) -> Float64s:
@@ -68,7 +68,6 @@ class Bounce(Source):
         return np.asarray(first + power * power * 4.0 * progress * (1.0 - progress))
 
     def draw(self, canvas: Canvas) -> None:
-        assert self.gap is not None
         k, floor = self.slot.scale, self.slot.floor_px
         colour = _FLOORS[self.material][0]
         canvas.box(self.slot.x_px, floor + 3 * k, 19 * k, 3 * k, colour)
@@ -113,7 +112,6 @@ class Pendulum(Source):
         self.words = Words("pendulum", "swings against a bell", "swinging against a bell")
 
     def draw(self, canvas: Canvas) -> None:
-        assert self.gap is not None
         k, (x, y), floor = self.slot.scale, self.pivot_px, self.slot.floor_px
         canvas.bar(x - 8 * k, y, x + 8 * k, y, 1.4 * k, WOOD)
         bell_x = x + self.side * (self.radius + 3.5 * k)
@@ -164,7 +162,6 @@ class Metronome(Source):
         self.words = Words("metronome", "ticks back and forth", "ticking back and forth")
 
     def draw(self, canvas: Canvas) -> None:
-        assert self.gap is not None
         k, x, floor = self.slot.scale, self.slot.x_px, self.slot.floor_px
         canvas.box(x, floor - 5 * k, 11 * k, 5 * k, self.colour)
         turns = self.lean * 0.09

@@ -31,7 +31,8 @@ FAMILIES = tuple(source.family for source in _SOURCES)
 
 SPLITS = ("train", "val", "test")
 
-_TWO_SOURCES, _DISTRACTORS, _OCCLUSION, _SHAKE = 0.2, (0.55, 0.85), 0.2, 0.2
+# How probable each complication is; a second distractor needs a first.
+_TWO_SOURCES, _DISTRACTOR, _OCCLUSION, _SHAKE = 0.2, 0.4, 0.2, 0.2
 _CLIP_ID = re.compile(r"(train|val|test)-s(\d+)-(\d+)")
 
 
@@ -140,8 +141,8 @@ class Scene:
         """Paint the frames, (100, 64, 64, 3)."""
         rng = self._stream("scenery")
         canvas = Canvas(background(rng, self._floor_px))
-        for probability in _DISTRACTORS:
-            if not rng.chance(1.0 - probability):
+        for _ in range(2):
+            if not rng.chance(_DISTRACTOR):
                 break
             draw_distractor(rng, canvas)
         for source in self.sources:
@@ -204,7 +205,7 @@ def is_unseen(family: str, colour: str) -> bool:
 
 def _plan_sources(rng: Stream, split: str, floor_px: float) -> tuple[Source, ...]:
     if rng.chance(_TWO_SOURCES):
-        # Side by side and at different heights of the sound scale: two families, fewer events each.
+        # Two families side by side, each smaller and with fewer events.
         chosen = rng.sample(_SOURCES, 2)
         slots = [Slot(SIZE_PX * share, floor_px, 0.66, 3) for share in (0.27, 0.74)]
     else:
