@@ -75,7 +75,8 @@ def clip_rows(jobs: Mapping[str, EmbeddingJob], cache: EmbeddingCache, pooling: 
 
 
 def _mean_row(rows: Float32Array) -> Float32Array:
-    return rows.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    mean: Float32Array = rows.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    return mean
 
 
 def gather(clips: Sequence[ClipJobs], cache: EmbeddingCache, protocol: Protocol, *, generated: bool) -> SideStats:

@@ -78,7 +78,7 @@ def window_starts_s(duration_s: float, hop_s: float = WINDOW_S) -> npt.NDArray[n
     if samples_n < WINDOW_SAMPLES_N:
         return np.zeros(0)
     count = (samples_n - WINDOW_SAMPLES_N) // hop_n + 1
-    return np.arange(count) * (hop_n / GRID_SR_HZ)
+    return np.arange(count, dtype=np.float64) * (hop_n / GRID_SR_HZ)
 
 
 class Extractor(ABC):
