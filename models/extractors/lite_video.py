@@ -10,15 +10,15 @@ numbers    count    what
 =========  =======  ==============================================================
 
 Motion energy is the root mean square of the luma's change from one frame (40 ms) to the next; reversal is the part of
-a change that the next change undoes, which is large where a thing bounces back or comes to rest after a blow. Both are
-taken on a logarithmic scale, because a ball covers a hundredth of the picture and a moving camera all of it. The two
-envelopes carry most of the variance: were it colour and place, the leading principal axes to which the balanced scores
-reduce a condition would tell what is seen and not when it moves.
+a change that the next change undoes, which is large where a thing bounces back or comes to rest after a blow. Where it
+moves is told on a logarithmic scale, because a ball covers a hundredth of the picture and a moving camera all of it.
+When it moves is told relative to the clip's own motion: the envelopes of a small and a large ball are alike.
+
+The two envelopes carry most of the variance: were it colour and place, the leading principal axes to which the balanced
+scores reduce a condition would tell what is seen and not when it moves.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,13 @@ _FRAMES_N = STEPS_N + 2
 _LUMA = np.array([0.299, 0.587, 0.114])
 # Half of the 8-bit full scale: a colour then varies about as much as the other numbers.
 _COLOUR_UNIT = 255 / 2
-# Changes well below this share of full scale are noise of camera and codec; on the logarithmic scale they count as 0.
+# Changes well below this share of full scale are noise of camera and codec.
 _CHANGE_KNEE = 0.005
+_MOTION_KNEE = 0.003
+_REVERSAL_KNEE = 0.002
+# Half the steps and a clearer sign of a contact: a reversal counts more than motion.
+_MOTION_WEIGHT = 0.6
+_REVERSAL_WEIGHT = 1.0
 
 
 class LiteVideoExtractor(LiteWindows, VideoExtractor):
@@ -100,27 +105,25 @@ class LiteVideoExtractor(LiteWindows, VideoExtractor):
         Parameters
         ----------
         frames : shape (windows, 26, 64, 64, 3), uint8
-            RGB, at :meth:`frame_times_s`.
+            RGB, of one clip, at :meth:`frame_times_s`.
 
         Returns
         -------
         numpy.ndarray, shape (windows, 64), float32
         """
+        if len(frames) == 0:
+            return np.zeros((0, self.dim), np.float32)
         small = _halve(frames)
         changes = np.diff(small @ (_LUMA / 255), axis=1)
+        places = _cell_means(changes[:, :-1, ..., None] ** 2, MOTION_GRID_N).mean(axis=1)
+        reversals = _relative(_reversal(changes), _REVERSAL_KNEE)
         parts = [
             _cell_means(small[:, 1:-1], COLOUR_GRID_N).mean(axis=1) / _COLOUR_UNIT,
-            _log_change(_cell_means(changes[:, :-1, ..., None] ** 2, MOTION_GRID_N).mean(axis=1)),
-            _log_change(_motion_energy(changes)),
-            _log_change(
-                _reversal_energy(changes)
-                .reshape(len(frames), REVERSAL_STEPS_N, STEPS_N // REVERSAL_STEPS_N)
-                .mean(axis=2)
-            ),
+            np.log10(1 + np.sqrt(places) / _CHANGE_KNEE),
+            _MOTION_WEIGHT * _relative(_motion(changes), _MOTION_KNEE),
+            _REVERSAL_WEIGHT * reversals.reshape(len(frames), REVERSAL_STEPS_N, -1).mean(axis=2),
         ]
-        return np.concatenate([part.reshape(len(frames), math.prod(part.shape[1:])) for part in parts], 1).astype(
-            np.float32
-        )
+        return np.concatenate([part.reshape(len(frames), -1) for part in parts], axis=1).astype(np.float32)
 
 
 def _halve(frames: npt.NDArray[np.uint8]) -> Float64Array:
@@ -137,19 +140,19 @@ def _cell_means(pictures: Float64Array, cells_n: int) -> Float64Array:
     return means
 
 
-def _motion_energy(changes: Float64Array) -> Float64Array:
-    """Mean square change around each step, shape (windows, steps): half from the change before, half from after."""
+def _motion(changes: Float64Array) -> Float64Array:
+    """Root mean square of the change before and the change after each step, shape (windows, steps)."""
     energy = (changes**2).mean(axis=(2, 3))
-    return np.asarray((energy[:, :-1] + energy[:, 1:]) / 2)
+    return np.asarray(np.sqrt((energy[:, :-1] + energy[:, 1:]) / 2))
 
 
-def _reversal_energy(changes: Float64Array) -> Float64Array:
-    """Mean square of what each change takes back of the one before, shape (windows, steps)."""
+def _reversal(changes: Float64Array) -> Float64Array:
+    """Root mean square of what each change takes back of the one before, shape (windows, steps)."""
     before, after = changes[:, :-1], changes[:, 1:]
     undone = np.where(before * after < 0, np.minimum(np.abs(before), np.abs(after)), 0.0)
-    return np.asarray((undone**2).mean(axis=(2, 3)))
+    return np.asarray(np.sqrt((undone**2).mean(axis=(2, 3))))
 
 
-def _log_change(energy: Float64Array) -> Float64Array:
-    """Root mean square change on a scale that is linear below the knee and logarithmic above it."""
-    return np.asarray(np.log10(1 + np.sqrt(energy) / _CHANGE_KNEE))
+def _relative(envelope: Float64Array, knee: float) -> Float64Array:
+    """Divide by the root mean square over the clip, which bounds the peak that one cut makes in a still clip."""
+    return np.asarray(envelope / (np.sqrt((envelope**2).mean()) + knee))
