@@ -18,7 +18,6 @@ from t2av_bench.models.extractors import get_extractor
 from t2av_bench.models.extractors.networks import vggish as network_steps
 from t2av_bench.models.extractors.vggish import VGGishExtractor
 
-
 Draw = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
 
 
