@@ -36,7 +36,7 @@ def cos_turns(turns: ArrayLike) -> Float64s:
 
 
 def halve(times: ArrayLike) -> Float64s:
-    """Return 2 to the power ``-times`` for non-negative ``times``, relative error below 1e-6."""
+    """Return 2 to the power ``-times`` for non-negative ``times``, relative error below 3e-6."""
     x = np.asarray(times, dtype=np.float64)
     whole = np.floor(x)
     y = (x - whole) * -_LN2

@@ -96,6 +96,7 @@ def _sounds(
     yield "other-noise", scene.pcm(realisation)
     yield "late-0.5s", np.concatenate([scene.room_pcm(realisation)[:LATE_SAMPLES], own[:-LATE_SAMPLES]])
     yield "swapped", other
-    rms = sqrt(int((own.astype(np.int64) ** 2).sum()) / len(own))
+    wide = own.astype(np.int64)
+    rms = sqrt(int((wide * wide).sum()) / len(own))
     white = Stream("t2av-mini predictions", scene.clip_id, seed).white(len(own)) * (LSB * rms)
     yield "noise", np.rint(np.clip(white, -32767, 32767)).astype(np.int16)

@@ -130,8 +130,10 @@ def read_events(folder: str | Path) -> pd.DataFrame:
     path = Path(folder) / "events.csv"
     if not path.is_file():
         raise ManifestError(f"{path}: no such file; render() writes it beside the clips")
-    # The default parser may be off by one in the last bit.
-    return pd.read_csv(path, dtype={"clip_id": str, "family": str}, float_precision="round_trip")
+    # Python's own conversion is exact; that of pandas' parser depends on its release.
+    numbers = dict.fromkeys(("time_s", "x_px", "y_px", "strength"), float)
+    table = pd.read_csv(path, dtype={"clip_id": str, "family": str, "source": int}, converters=numbers)
+    return table.astype(numbers)
 
 
 def _claim(out: Path) -> None:
