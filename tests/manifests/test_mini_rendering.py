@@ -212,6 +212,22 @@ def test_two_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert _bytes_by_name(tmp_path / "both") == _bytes_by_name(tmp_path / "alone")
 
 
+def test_script_without_main_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from t2av_bench.errors import UsageError\n"
+        "from t2av_bench.manifests.mini import render\n"
+        "try:\n"
+        f"    render('train', 2, 0, {str(tmp_path / 'out')!r}, num_workers=1)\n"
+        "except UsageError as error:\n"
+        "    print(error)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, timeout=60)
+    assert "must start under `if __name__" in done.stdout
+
+
 @pytest.mark.slow
 def test_two_processes_at_once_load_the_official_split() -> None:
     code = "from t2av_bench.manifests.mini import load_test_split; print(load_test_split().sha256)"
