@@ -70,14 +70,17 @@ def write_prediction_sets(
     folders = {name: Path(out) / name for name in SET_NAMES}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
-    power = sum(int((pcm.astype(np.int64) ** 2).sum()) for pcm in own.values())
-    level = sqrt(power / sum(map(len, own.values())))
+    level = _rms(np.concatenate(list(own.values())).astype(np.int64))
     for scene in scenes:
         sounds = _sounds(scene, own[scene.clip_id], own[partner[scene.clip_id]], seed, level)
         for name, pcm in sounds:
             with replacing(folders[name] / f"{scene.clip_id}.wav") as path:
                 soundfile.write(path, pcm, SR_HZ, subtype="PCM_16")
     return folders
+
+
+def _rms(samples: NDArray[np.int64]) -> float:
+    return sqrt(int((samples * samples).sum()) / len(samples))
 
 
 def swap_partners(family_of: dict[str, str]) -> dict[str, str]:

@@ -63,7 +63,7 @@ class Word2VecExtractor(TextExtractor):
     ----------
     weights
         ``"published"``, ``"random"``, or the path of a file in the binary word2vec format, gzip-compressed if its name
-        ends in ``.gz``. Random vectors have unit variance and are derived from a hash of seed and lower-cased word.
+        ends in ``.gz``. Random vectors are uniform with unit variance, from a hash of seed and lower-cased word.
     seed
         Of random vectors.
     device
