@@ -73,8 +73,8 @@ def _frame_times_s(path: Path) -> npt.NDArray[np.float64] | None:
         packets = [packet for packet in container.demux(stream) if packet.size]
         if not _is_regular(packets) or _is_rotated(container, stream):
             return None
-        pts = np.sort(np.array([packet.pts for packet in packets], dtype=np.int64))
-        return np.asarray(pts * float(stream.time_base) - float(zero_s))
+        # Exact until the last step, as in the PyAV reader: a time on the edge must give the same frame.
+        return np.array(sorted(float(packet.pts * stream.time_base - zero_s) for packet in packets))
 
 
 def _is_regular(packets: list[Any]) -> bool:
