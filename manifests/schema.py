@@ -140,7 +140,9 @@ def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the table with exactly :data:`COLUMNS`, typed; raise on the first broken rule."""
     for column in _NEEDED:
         if column not in table.columns:
-            raise ManifestError(f"{name}: there must be a column {column!r}; found {', '.join(map(str, table.columns))}")
+            raise ManifestError(
+                f"{name}: there must be a column {column!r}; found {', '.join(map(str, table.columns))}"
+            )
     if len(table) == 0:
         raise ManifestError(f"{name}: there must be at least one clip; the table is empty")
     columns = {c: list(table[c]) if c in table else [_DEFAULTS[c]] * len(table) for c in COLUMNS}
@@ -178,7 +180,7 @@ def _check_ids(ids: list[Any], name: str) -> None:
         if not isinstance(clip_id, str) or not clip_id.strip():
             raise ManifestError(f"{where}: must not be empty")
         # The id becomes a file name, so it must not be able to name any other place.
-        if clip_id in (".", "..") or any(c in '/\\\x00' or ord(c) < 32 for c in clip_id):
+        if clip_id in (".", "..") or any(c in "/\\\x00" or ord(c) < 32 for c in clip_id):
             raise ManifestError(f"{where}: must be usable as a file name, without separators, got {clip_id!r}")
         if len(clip_id.encode()) > _MAX_ID_BYTES:
             raise ManifestError(f"{where}: must be at most {_MAX_ID_BYTES} bytes long, got {len(clip_id.encode())}")

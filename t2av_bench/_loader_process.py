@@ -21,6 +21,10 @@ from typing import Any
 
 from t2av_bench.errors import MediaError, T2AVBenchError
 
+# What ``running`` holds outside of jobs: before the function is loaded, and between jobs.
+STARTING = -2
+_IDLE = -1
+
 
 @dataclass(frozen=True)
 class JobFailure:
@@ -51,7 +55,7 @@ def serve(pipe: connection.Connection, running: Any, setup: bytes) -> None:
     pipe
         Jobs come as ``(index, pickled job)``, outcomes go back.
     running
-        Shared integer that holds the index of the running job, -1 between jobs.
+        Shared integer for the index of the running job; negative when there is none.
     setup
         The pickled function and initializer.
     """
@@ -68,13 +72,15 @@ def serve(pipe: connection.Connection, running: Any, setup: bytes) -> None:
         outbox.put(_raised(-1, error))
         outbox.join()
         return
+    running.value = _IDLE
     outbox.put(pickle.dumps(("ready", -1, None)))
+    outbox.join()  # a decoder that does not let threads run must not keep it from the caller
     with suppress(EOFError, OSError):
         while True:
             index, payload = pipe.recv()
             running.value = index
             message = _run_one(function, index, payload)
-            running.value = -1
+            running.value = _IDLE
             outbox.put(message)
 
 

@@ -149,5 +149,5 @@ def decoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def media() -> Callable[[str], object]:
-    """The generators above: test modules cannot import a conftest by name."""
+    """Give access to the generators above by name: test modules cannot import a conftest."""
     return globals().__getitem__

@@ -14,7 +14,7 @@ TIMES_25_S = np.arange(100) / 25
 
 
 def on_screen(stamps_s, times_s):
-    """The definition, written out: the last frame not later than the time, else the first."""
+    """Follow the definition literally: the last frame not later than the time, else the first."""
     return [max((i for i, stamp_s in enumerate(stamps_s) if stamp_s <= time_s + 6e-4), default=0) for time_s in times_s]
 
 
