@@ -168,7 +168,7 @@ class _Pool:
         """Wait until something happens and yield the outcomes that came of it."""
         by_pipe = {worker.pipe: worker for worker in self._workers}
         for pipe in connection.wait(list(by_pipe), self._wait_s()):
-            worker = by_pipe[pipe]  # type: ignore[index]
+            worker = by_pipe[pipe]
             outcome = worker.receive()
             if outcome is _DEAD:
                 worker.process.join(_EXIT_S)

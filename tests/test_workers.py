@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 from t2av_bench.errors import MediaError, UsageError
-from t2av_bench.workers import JobFailure, run_jobs
+from t2av_bench.workers import run_jobs
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -111,7 +111,7 @@ def pick_stream(container: InputContainer, kind: str) -> Any | None:
         if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
     ]
     defaults = [stream for stream in streams if stream.disposition & Disposition.default]
-    return (defaults or streams or [None])[0]
+    return next(iter(defaults or streams), None)
 
 
 def need_stream(container: InputContainer, path: Path, kind: str) -> Any:

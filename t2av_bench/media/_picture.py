@@ -41,7 +41,7 @@ class PictureMaker:
         scaled = self._scaler.reformat(
             _without_chroma_location(frame), width, height, "rgb24", interpolation="BILINEAR", **_one_thread()
         )
-        picture: npt.NDArray[np.uint8] = scaled.to_ndarray()
+        picture = np.asarray(scaled.to_ndarray(), dtype=np.uint8)
         if mirrored:
             picture = picture[:, ::-1]
         return np.rot90(picture, quarter_turns_n) if quarter_turns_n else picture
