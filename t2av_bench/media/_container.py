@@ -130,7 +130,7 @@ def skip_others(container: InputContainer, wanted: Any) -> None:
     """Let the demuxer pass over the packets of all other streams without reading them, where PyAV can say so."""
     try:
         from av.stream import Discard
-    except ImportError:  # before PyAV 17: they are read and dropped
+    except ImportError:  # before PyAV 17.1: they are read and dropped
         return
     for stream in container.streams:
         if stream.index != wanted.index:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.media._container import can_seek, format_name, need_stream, open_container, time_zero_s
+from t2av_bench.media._container import FrameReader, can_seek, format_name, need_stream, open_container, time_zero_s
 from t2av_bench.media._video_av import EARLY_S
 
 _LONGEST_S = 120.0
@@ -72,6 +72,8 @@ def _as_array(picture: Any) -> npt.NDArray[np.uint8]:
 
 def _frame_times_s(path: Path) -> npt.NDArray[np.float64] | None:
     """Return the times of all frames on the file's clock, ascending; None if decord may not count them right."""
+    import av
+
     with open_container(path) as container:
         stream = need_stream(container, path, "video")
         duration_s = (container.duration or 0) / 1e6
@@ -81,7 +83,10 @@ def _frame_times_s(path: Path) -> npt.NDArray[np.float64] | None:
         if context.pix_fmt not in _PIXEL_FORMATS or context.width % 2 or context.height % 2:
             return None
         zero_s = time_zero_s(container)
-        packets = [packet for packet in container.demux(stream) if packet.size]
+        try:
+            packets = [packet for packet in container.demux(stream) if packet.size]
+        except av.FFmpegError:
+            return None
         if not _is_regular(packets) or _is_rotated(container, stream):
             return None
         # Exact until the last step, as in the PyAV reader: a time on the edge must give the same frame.
@@ -110,5 +115,5 @@ def _is_regular(packets: list[Any]) -> bool:
 
 def _is_rotated(container: Any, stream: Any) -> bool:
     container.seek(0)
-    frame = next(container.decode(stream), None)
+    frame = next(iter(FrameReader(container, stream)), None)
     return frame is None or frame.side_data.get("DISPLAYMATRIX") is not None
