@@ -47,6 +47,17 @@ def failure_of(error: T2AVBenchError) -> JobFailure:
     return JobFailure(error.reason if isinstance(error, MediaError) else str(error), error)
 
 
+def crash_reason(code: int | None) -> str:
+    """Say how a process died, from its exit code."""
+    if code is None:
+        return "the decoder's process stopped answering"
+    if code >= 0:
+        return f"the decoder ended its process (exit code {code})"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
+    hint = ", perhaps out of memory" if name == "SIGKILL" else ""
+    return f"the decoder crashed (signal {-code}, {name}{hint})"
+
+
 def serve(pipe: connection.Connection, running: Any, setup: bytes) -> None:
     """Run jobs until the caller closes the pipe.
 

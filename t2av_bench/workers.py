@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-import signal
 import sys
 import time
 from collections import deque
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, TypeVar
 
-from t2av_bench._loader_process import STARTING, JobFailure, failure_of, serve
+from t2av_bench._loader_process import STARTING, JobFailure, crash_reason, failure_of, serve
 from t2av_bench.errors import T2AVBenchError, UsageError
 
 __all__ = ["JobFailure", "run_jobs"]
@@ -172,7 +171,7 @@ class _Pool:
             outcome = worker.receive()
             if outcome is _DEAD:
                 worker.process.join(_EXIT_S)
-                yield from self._bury(worker, worker.running.value, _crash_reason(worker.process.exitcode))
+                yield from self._bury(worker, worker.running.value, crash_reason(worker.process.exitcode))
             elif outcome is not None:
                 yield outcome
         now_s = time.monotonic()
@@ -214,16 +213,6 @@ class _Pool:
         for worker in self._workers:
             worker.stop()
         self._workers.clear()
-
-
-def _crash_reason(code: int | None) -> str:
-    if code is None:
-        return "the decoder's process stopped answering"
-    if code >= 0:
-        return f"the decoder ended its process (exit code {code})"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
-    hint = ", perhaps out of memory" if name == "SIGKILL" else ""
-    return f"the decoder crashed (signal {-code}, {name}{hint})"
 
 
 class _Worker:
