@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,8 +93,9 @@ def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers
             answers[index] = known
         else:
             unknown.append(index)
-    with progress_bar(len(unknown), "checking files", "file", progress) as bar:
-        for position, answer in run_jobs(inspect, [needs[i] for i in unknown], num_workers=num_workers):
+    outcomes = run_jobs(inspect, [needs[i] for i in unknown], num_workers=num_workers)
+    with progress_bar(len(unknown), "checking files", "file", progress) as bar, closing(outcomes):
+        for position, answer in outcomes:
             index = unknown[position]
             if isinstance(answer, JobFailure):
                 answers[index] = _problem("unreadable", answer.reason)

@@ -15,7 +15,7 @@ import pickle
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -48,7 +48,7 @@ def run_jobs(
     num_workers: int,
     timeout_s: float | None = 300.0,
     initializer: Callable[[], object] | None = None,
-) -> Iterator[tuple[int, Result | JobFailure]]:
+) -> Generator[tuple[int, Result | JobFailure], None, None]:
     """Run a function on jobs in worker processes; results come as they finish.
 
     Close the iterator (``contextlib.closing``) when leaving it early: that stops the workers at once.
@@ -90,7 +90,7 @@ def run_jobs(
 
 def _run_here(
     function: Callable[[Job], Result], jobs: Iterable[Job], initializer: Callable[[], object] | None
-) -> Iterator[tuple[int, Result | JobFailure]]:
+) -> Generator[tuple[int, Result | JobFailure], None, None]:
     if initializer is not None:
         initializer()
     for index, job in enumerate(jobs):
@@ -107,7 +107,7 @@ def _run_pool(
     num_workers: int,
     timeout_s: float | None,
     initializer: Callable[[], object] | None,
-) -> Iterator[tuple[int, Result | JobFailure]]:
+) -> Generator[tuple[int, Result | JobFailure], None, None]:
     pool = _Pool(pickle.dumps((function, initializer)), jobs, num_workers, timeout_s)
     try:
         while pool.fill():
