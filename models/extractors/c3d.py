@@ -2,7 +2,7 @@
 
 Per window 16 frames spread evenly over its 0.96 s (16.67 per second), resized to 128 x 171 and cropped to the central
 112 x 112, minus the channel means, through OpenMMLab's Sports-1M network to fc6 after ReLU. With equal weights and
-inputs the network agrees with mmaction2's within 2e-5 of the largest value (``tests/models/test_c3d.py``).
+inputs the network agrees with mmaction2's within 2e-6 of the largest value (``tests/models/test_c3d.py``).
 
 Differences from other implementations, by choice: mmaction2 and Facebook's Caffe code take 16 *consecutive* frames,
 0.64 s at 25 frames per second, which would neither cover the window nor be independent of the frame rate. Facebook
