@@ -1,2 +1,20 @@
+"""Formulas on arrays: no files, no networks, no devices."""
+
 if __name__ != "t2av_bench.metrics":
-    raise ImportError("import this package as t2av_bench.metrics: a second copy named metrics would have its own classes")
+    raise ImportError(
+        "import this package as t2av_bench.metrics: a second copy named metrics would have its own classes"
+    )
+
+from t2av_bench.metrics.frechet import frechet_distance
+from t2av_bench.metrics.joint import METRICS, Balance, MetricSpec, alignment_index, joint_score
+from t2av_bench.metrics.stats import JointStats
+
+__all__ = [
+    "METRICS",
+    "Balance",
+    "JointStats",
+    "MetricSpec",
+    "alignment_index",
+    "frechet_distance",
+    "joint_score",
+]

@@ -78,7 +78,7 @@ def window_starts_s(duration_s: float, hop_s: float = WINDOW_S) -> npt.NDArray[n
     if samples_n < WINDOW_SAMPLES_N:
         return np.zeros(0)
     count = (samples_n - WINDOW_SAMPLES_N) // hop_n + 1
-    return np.arange(count) * (hop_n / GRID_SR_HZ)
+    return np.arange(count, dtype=np.float64) * (hop_n / GRID_SR_HZ)
 
 
 class Extractor(ABC):
@@ -92,6 +92,8 @@ class Extractor(ABC):
         ``audio``, ``video`` or ``text``; one embedding per ``window`` or per ``clip``.
     dim
         Length of an embedding.
+    has_network
+        Whether the class takes ``weights``, ``seed`` and ``device``.
     """
 
     name: ClassVar[str]
@@ -99,6 +101,7 @@ class Extractor(ABC):
     modality: ClassVar[Modality]
     unit: ClassVar[Unit]
     dim: int
+    has_network: ClassVar[bool] = False
     hop_s: float = WINDOW_S
 
     @abstractmethod
@@ -112,6 +115,9 @@ class Extractor(ABC):
     @abstractmethod
     def embed_batch(self, inputs: npt.NDArray[Any]) -> Float32Array:
         """Embed a batch of rows, shape (rows, ...), as float32 of shape (rows, dim); the device part."""
+
+    def check(self) -> None:  # noqa: B027 - most extractors need nothing
+        """Raise if weights or a device are missing, at little cost; called before any work."""
 
     @property
     def not_comparable(self) -> str:

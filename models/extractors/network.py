@@ -125,6 +125,7 @@ class NetworkExtractor(Extractor):
     load_key: ClassVar[str] = "state_dict"
     row_shape: ClassVar[tuple[int | None, ...]]
     row_dtype: ClassVar[type[np.generic]] = np.float32
+    has_network = True
 
     def __init__(
         self, *, weights: str | Path = PUBLISHED, seed: int = 0, device: str = "auto", hop_s: float = WINDOW_S
@@ -164,6 +165,12 @@ class NetworkExtractor(Extractor):
     def network(self) -> torch.nn.Module:
         """The torch network with its weights, in evaluation mode on the device; built on first use."""
         return self._ready()[0]
+
+    def check(self) -> None:
+        """Find and verify the weights and the device without building the network; raises as :meth:`prepare`."""
+        resolve_device(self.device)
+        if not self.weights.is_random:
+            _ = self.weights.path
 
     def prepare(self) -> None:
         """Build the network now, so that missing weights are reported before anything costly.

@@ -60,7 +60,8 @@ def get_extractor(name: str, **options: Any) -> Extractor:
         A registered name; see :func:`extractor_names`.
     **options
         Passed to the class. The networks take ``weights`` (``"published"``, ``"random"`` or the path of a file in the
-        published layout), ``seed`` (of random weights) and ``device`` (``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:1"``).
+        published layout), ``seed`` (of random weights) and ``device`` (``"auto"``, ``"cpu"``, ``"cuda"``,
+        ``"cuda:1"``).
 
     Examples
     --------

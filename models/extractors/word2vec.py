@@ -73,6 +73,7 @@ class Word2VecExtractor(TextExtractor):
     name = "word2vec"
     version = 1
     dim = 300
+    has_network = True
 
     def __init__(self, *, weights: str | Path = PUBLISHED, seed: int = 0, device: str = "auto") -> None:
         self.weights = ChosenWeights(WEIGHTS["word2vec"], weights, seed)
@@ -102,6 +103,10 @@ class Word2VecExtractor(TextExtractor):
         if self.weights.is_file and self.weights_sha256 == self.weights.entry.content_sha256:
             return ""
         return self.weights.not_comparable
+
+    def check(self) -> None:
+        """Open the vectors, converting them on first use; raises as :meth:`prepare`."""
+        self.prepare()
 
     def prepare(self) -> None:
         """Convert and open the vectors now, so that a missing file is reported before anything costly.

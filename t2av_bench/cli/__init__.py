@@ -1,0 +1,80 @@
+"""The ``t2av-bench`` command: one module per sub-command, imported when it is called."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+
+import click
+
+from t2av_bench._version import __version__
+from t2av_bench.errors import ProblemsError, T2AVBenchError, UsageError
+
+_COMMANDS = {
+    "evaluate": ("t2av_bench.cli.evaluate:evaluate", "Score a folder of predictions against a manifest."),
+    "demo": ("t2av_bench.cli.demo:demo", "Score prediction sets of known quality on the built-in mini world."),
+}
+_SHOWN = 20
+
+
+class _LazyGroup(click.Group):
+    """A group whose help needs no sub-command's module, so that ``--help`` is instant."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, attribute = _COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-"):
+            close = get_close_matches(name, _COMMANDS, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"There is no command {name!r}.{hint} Available: {', '.join(_COMMANDS)}.")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Turn our errors into one line and an exit code: 1 for a failure, 2 for wrong usage."""
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            raise click.UsageError(str(error)) from error
+        except ProblemsError as error:
+            raise click.ClickException(_listed(error)) from error
+        except T2AVBenchError as error:
+            raise click.ClickException(str(error)) from error
+        except KeyboardInterrupt:
+            raise click.ClickException(
+                "interrupted; what is embedded so far is kept, and the same command goes on from there"
+            ) from None
+
+
+def _listed(error: ProblemsError) -> str:
+    lines = [f"{error}:", *(f"  {problem}" for problem in error.problems[:_SHOWN])]
+    if len(error.problems) > _SHOWN:
+        lines.append(f"  … and {len(error.problems) - _SHOWN} more")
+    if "at least 2 clips" not in str(error):
+        lines.append("Mend these files, or leave the clips out on both sides with --on-error skip (the result is then")
+        lines.append("marked incomplete).")
+    return "\n".join(lines)
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="t2av-bench")
+def main() -> None:
+    """Measure video-aligned text-to-audio systems.
+
+    A system gets a silent video and a caption and must produce the sound, at the right moments. Start with
+    `t2av-bench demo`, then `t2av-bench evaluate --pred-dir DIR`.
+    """

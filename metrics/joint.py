@@ -1,0 +1,204 @@
+r"""Joint Fréchet distances of audio with its conditions: FAD, FAVD, FATD, FA(VT)D, raw and balanced.
+
+Definition
+----------
+Each window of a clip is one row ``[audio ⊕ video ⊕ text]``. A joint distance is the squared Fréchet distance between
+the rows with reference sound and the rows with generated sound, over the blocks in its name. Video and text are the
+conditions a system was given, so they are the same on both sides. The source (arXiv:2403.07938) names the distances and
+publishes no equations; this is the best-supported reading of it, and the only one with a public implementation (the
+FAVD of Amazon's PEAVS toolkit, which stacks I3D and VGGish features per 0.96 s window).
+
+It follows that FA(VT)D ≥ max(FAVD, FATD) ≥ FAD.
+
+Balanced distances (``-b``)
+---------------------------
+A raw joint distance depends on the scale of each block, and with fewer windows than dimensions it turns into the
+paired squared error of the audio, which rewards averaging. In the balanced distances the condition blocks are
+projected on the reference's leading q = min(64, windows / 10) principal axes, then every block is scaled to a total
+variance of 1. Both maps are fitted on the reference alone.
+
+Alignment index
+---------------
+.. math:: 1 - \frac{\mathrm{FAVD_b} - \mathrm{FAD_b}}{\mathrm{FAVD_b^\perp} - \mathrm{FAD_b}}
+
+where ⊥ sets the covariance between generated audio and condition to zero, the closed form of random pairing. 1: the
+generated sound is as tied to the condition as the real sound is; 0: no better than random pairing; it may be negative.
+
+Differences from other implementations
+--------------------------------------
+PEAVS cuts both sides to the shorter one and puts the video first: equal for equal rows, as a Fréchet distance does not
+depend on the order of features. No other public code computes FATD, FA(VT)D, the balanced distances or the index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import linalg
+
+from t2av_bench.errors import MetricError
+from t2av_bench.metrics.frechet import frechet_distance
+from t2av_bench.metrics.stats import Float64Array, JointStats, check_same_blocks
+
+Kind = Literal["raw", "balanced", "index"]
+MAX_AXES = 64
+WINDOWS_PER_AXIS = 10
+
+
+@dataclass(frozen=True)
+class MetricSpec:
+    """What a score is computed from.
+
+    Attributes
+    ----------
+    name
+        As it stands in tables and result files.
+    blocks
+        Blocks of the joint features; ``clip_audio`` is the clip-level audio embedding of FD.
+    kind
+        ``raw`` distance, ``balanced`` distance, or alignment ``index``.
+    higher_is_better
+        False for distances.
+    version
+        Raised whenever the same input would give another value.
+    """
+
+    name: str
+    blocks: tuple[str, ...]
+    kind: Kind
+    higher_is_better: bool = False
+    version: int = 1
+
+
+METRICS: dict[str, MetricSpec] = {
+    spec.name: spec
+    for spec in (
+        MetricSpec("FD", ("clip_audio",), "raw"),
+        MetricSpec("FAD", ("audio",), "raw"),
+        MetricSpec("FAVD", ("audio", "video"), "raw"),
+        MetricSpec("FATD", ("audio", "text"), "raw"),
+        MetricSpec("FA(VT)D", ("audio", "video", "text"), "raw"),
+        MetricSpec("FAD-b", ("audio",), "balanced"),
+        MetricSpec("FAVD-b", ("audio", "video"), "balanced"),
+        MetricSpec("FATD-b", ("audio", "text"), "balanced"),
+        MetricSpec("FA(VT)D-b", ("audio", "video", "text"), "balanced"),
+        MetricSpec("AV-index", ("audio", "video"), "index", higher_is_better=True),
+        MetricSpec("AT-index", ("audio", "text"), "index", higher_is_better=True),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Balance:
+    """The linear map of each block that makes joint distances comparable across extractors.
+
+    Attributes
+    ----------
+    maps
+        For each block a matrix of shape (dimension, kept axes), scaled so that the reference has a total variance of 1.
+    axes
+        Number of kept axes per block.
+    """
+
+    maps: dict[str, Float64Array]
+    axes: dict[str, int]
+
+    @classmethod
+    def fit(cls, reference: JointStats) -> Balance:
+        """Fit the maps on the reference's statistics.
+
+        Raises
+        ------
+        MetricError
+            If the audio block does not vary. A condition block without variance is mapped to a constant.
+        """
+        maps, axes = {}, {}
+        for block, dim in reference.dims.items():
+            stats = reference.select(block)
+            if block == "audio":
+                basis, variance = np.eye(dim), stats.total_variance
+                if variance <= 0.0:
+                    raise MetricError("the reference's audio features must vary; all its windows are the same")
+            else:
+                basis, variances = _leading_axes(stats, min(MAX_AXES, max(reference.n // WINDOWS_PER_AXIS, 1)))
+                variance = float(variances.sum())
+            scale = 1.0 / np.sqrt(variance) if variance > 0.0 else 0.0
+            maps[block], axes[block] = basis * scale, basis.shape[1]
+        return cls(maps, axes)
+
+    def apply(self, stats: JointStats) -> JointStats:
+        """Return the statistics in balanced coordinates."""
+        return stats.project({block: self.maps[block] for block in stats.dims})
+
+
+def alignment_index(reference: JointStats, generated: JointStats) -> float:
+    """Alignment index of audio with a condition, from balanced statistics over ``audio`` and one condition block.
+
+    Returns
+    -------
+    float
+        1: as tied to the condition as the reference; 0: as random pairing. Not bounded below.
+
+    Raises
+    ------
+    MetricError
+        If the reference's own audio does not covary with the condition, so that there is nothing to lose.
+    """
+    check_same_blocks(reference, generated)
+    audio_only = frechet_distance(reference.select("audio"), generated.select("audio"))
+    joint = frechet_distance(reference, generated)
+    unpaired = frechet_distance(reference, generated.without_cross("audio"))
+    # Both balanced blocks have a total variance of 1, so this is a bound on an absolute scale.
+    if unpaired - audio_only < 1e-9:
+        raise MetricError("the index is undefined: the reference's audio does not covary with the condition")
+    return 1.0 - (joint - audio_only) / (unpaired - audio_only)
+
+
+def joint_score(spec: MetricSpec, reference: JointStats, generated: JointStats, balance: Balance | None) -> float:
+    """Compute one score from statistics that hold at least its blocks.
+
+    Parameters
+    ----------
+    spec
+        The score; see :data:`METRICS`.
+    reference, generated
+        Statistics over the same blocks.
+    balance
+        Fitted on the reference; needed by balanced scores and indices.
+
+    Raises
+    ------
+    MetricError
+        If the score is undefined for these statistics; the message says why.
+    """
+    reference, generated = reference.select(*spec.blocks), generated.select(*spec.blocks)
+    if spec.kind == "raw":
+        return frechet_distance(reference, generated)
+    if balance is None:
+        raise MetricError(f"{spec.name} needs a Balance fitted on the reference")
+    dead = [block for block in spec.blocks if not balance.maps[block].any()]
+    if dead:
+        raise MetricError(f"{spec.name} is undefined: the {dead[0]} features are the same in every window")
+    reference, generated = balance.apply(reference), balance.apply(generated)
+    if spec.kind == "balanced":
+        return frechet_distance(reference, generated)
+    return alignment_index(reference, generated)
+
+
+def _leading_axes(stats: JointStats, count: int) -> tuple[Float64Array, Float64Array]:
+    """Return the leading principal axes (d, axes) of statistics and their variances, none of them zero."""
+    rows = stats.rows
+    if rows is not None:
+        _, singular, axes = linalg.svd(rows - rows.mean(axis=0), full_matrices=False, check_finite=False)
+        variances, vectors = np.square(singular) / (stats.n - 1), axes.T
+    else:
+        count = min(count, stats.d)
+        span = (stats.d - count, stats.d - 1)
+        values, vectors = linalg.eigh(stats.covariance, subset_by_index=span, check_finite=False)
+        variances, vectors = values[::-1], vectors[:, ::-1]
+    held = variances[:count] > variances[0] * np.finfo(np.float64).eps * stats.d
+    if not held.any():
+        return np.zeros((stats.d, 1)), np.zeros(1)
+    return vectors[:, :count][:, held], variances[:count][held]

@@ -1,0 +1,138 @@
+"""The embedding cache: content-addressed, atomic, and never inside the dataset's folder.
+
+An entry's key is a hash of the media file's bytes, the clip's range and the extractor's fingerprint, so an entry can
+never belong to another file, another option or other weights. Hashing every file on every run would cost more than
+the lookup saves, so the hash of a file, and what checking it found, are remembered under its path, size and times.
+
+A folder holds ``entries/ab/<key>.npy`` and ``files/ab/<key>.json``. Every file is written under a temporary name and
+renamed: a killed run leaves no half entry, and two runs may share a folder. An entry that cannot be read, or has
+another shape than expected, counts as absent and is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from t2av_bench.errors import CacheError, MediaError
+
+
+class EmbeddingCache:
+    """Embeddings by content.
+
+    Parameters
+    ----------
+    folder
+        Created when the first entry is written.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).expanduser().absolute()
+
+    def load(self, key: str, shape: tuple[int, int]) -> npt.NDArray[np.float32] | None:
+        """Return an entry, or None if there is none that can be used."""
+        try:
+            array = np.load(self._path("entries", key, ".npy"), allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        usable = isinstance(array, np.ndarray) and array.dtype == np.float32 and array.shape == shape
+        return array if usable and bool(np.isfinite(array).all()) else None
+
+    def store(self, key: str, array: npt.NDArray[np.float32]) -> None:
+        """Write an entry.
+
+        Raises
+        ------
+        CacheError
+            If the folder cannot be written; entries already there stay.
+        """
+        self._write(self._path("entries", key, ".npy"), lambda file: np.save(file, array, allow_pickle=False))
+
+    def recall(self, key: str) -> dict[str, Any] | None:
+        """Return what is remembered of a file under :func:`file_key`."""
+        try:
+            found = json.loads(self._path("files", key, ".json").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def remember(self, key: str, record: dict[str, Any]) -> None:
+        """Remember a file's content hash and what checking it found."""
+        self._write(self._path("files", key, ".json"), lambda file: file.write(json.dumps(record).encode()))
+
+    def check_writable(self) -> None:
+        """Raise before any costly work if no entry could be written.
+
+        Raises
+        ------
+        CacheError
+            Naming the folder and the operating system's reason.
+        """
+        probe = self._path("entries", "00" + os.urandom(8).hex(), ".probe")
+        self._write(probe, lambda file: file.write(b"x"))
+        probe.unlink(missing_ok=True)
+
+    def _path(self, kind: str, key: str, suffix: str) -> Path:
+        return self.folder / kind / key[:2] / (key + suffix)
+
+    def _write(self, path: Path, write: Callable[[IO[bytes]], object]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    write(file)
+                os.replace(temporary, path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise CacheError(
+                f"{self.folder}: the embedding cache cannot be written ({error.strerror or error}). Choose another"
+                " folder with --cache-dir (cache_dir=...), or make room; what is already in it is kept."
+            ) from error
+
+
+def entry_key(content: str, start_s: float, duration_s: float, fingerprint: str) -> str:
+    """Return the key of an embedding: content hash, clip range to the microsecond, extractor fingerprint."""
+    return hashlib.sha256(f"{content}|{start_s:.6f}|{duration_s:.6f}|{fingerprint}".encode()).hexdigest()
+
+
+def file_key(path: Path, question: str) -> str:
+    """Return the key under which what is known of a file is remembered.
+
+    Parameters
+    ----------
+    path
+        An existing file.
+    question
+        What was asked of it; other questions have other answers.
+    """
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise MediaError(path, f"cannot be opened ({error.strerror})") from error
+    identity = f"{path.absolute()}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{question}"
+    return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def text_sha256(text: str) -> str:
+    """SHA-256 of a text in UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()

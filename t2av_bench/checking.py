@@ -1,0 +1,161 @@
+"""Look at every file before any costly work, and list all that is wrong at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from t2av_bench.cache import EmbeddingCache, file_key, file_sha256
+from t2av_bench.errors import MediaError, Problem
+from t2av_bench.media import check_audio, probe
+from t2av_bench.models.extractors.base import PAD_LIMIT_S
+from t2av_bench.progress import progress_bar
+from t2av_bench.workers import JobFailure, run_jobs
+
+# Raised when the same file could get another answer: remembered answers of an earlier version are asked anew.
+CHECK_VERSION = 1
+
+
+@dataclass(frozen=True)
+class FileNeed:
+    """What a clip needs of a file.
+
+    Attributes
+    ----------
+    clip_id, path
+        The clip and its file.
+    start_s, duration_s
+        The clip's range inside the file.
+    audio, video
+        Whether sound and pictures are needed.
+    may_be_silent
+        False for predictions: digital silence is a failed generation, not a sound.
+    """
+
+    clip_id: str
+    path: Path
+    start_s: float
+    duration_s: float
+    audio: bool
+    video: bool
+    may_be_silent: bool
+
+    @property
+    def question(self) -> str:
+        """What is asked of the file; the answer is remembered under it."""
+        wanted = f"{self.audio:d}{self.video:d}{self.may_be_silent:d}"
+        return f"check {CHECK_VERSION}|{self.start_s:.6f}|{self.duration_s:.6f}|{wanted}"
+
+
+@dataclass
+class CheckReport:
+    """What checking the files found.
+
+    Attributes
+    ----------
+    contents
+        SHA-256 of the bytes of each usable file.
+    problems
+        Everything that stands in the way of scoring a clip.
+    padded_n
+        Files whose sound was up to 0.1 s short and is padded with zeros.
+    silent_n
+        Files without a sound that may be silent: reference clips.
+    """
+
+    contents: dict[Path, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    padded_n: int = 0
+    silent_n: int = 0
+
+
+def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers: int, progress: bool) -> CheckReport:
+    """Check all files, those that are known from the cache by a look, the others by reading them.
+
+    Returns
+    -------
+    CheckReport
+        Problems in the order of ``needs``.
+    """
+    answers: dict[int, dict[str, Any]] = {}
+    unknown: list[int] = []
+    keys: dict[int, str] = {}
+    for index, need in enumerate(needs):
+        try:
+            keys[index] = file_key(need.path, need.question)
+        except MediaError as error:
+            answers[index] = _problem("unreadable", error.reason)
+            continue
+        known = cache.recall(keys[index])
+        if known is not None and "sha256" in known:
+            answers[index] = known
+        else:
+            unknown.append(index)
+    with progress_bar(len(unknown), "checking files", "file", progress) as bar:
+        for position, answer in run_jobs(inspect, [needs[i] for i in unknown], num_workers=num_workers):
+            index = unknown[position]
+            if isinstance(answer, JobFailure):
+                answers[index] = _problem("unreadable", answer.reason)
+            else:
+                answers[index] = answer
+                cache.remember(keys[index], answer)
+            bar.update()
+    return _report(zip(needs, (answers[i] for i in range(len(needs))), strict=True))
+
+
+def inspect(need: FileNeed) -> dict[str, Any]:
+    """Read one file as the extraction will, and say what is wrong with it; runs in a worker."""
+    answer: dict[str, Any] = {}
+    try:
+        answer["sha256"] = file_sha256(need.path)
+        if need.audio:
+            answer |= _inspect_audio(need)
+        if need.video and "kind" not in answer:
+            answer |= _inspect_video(need)
+    except MediaError as error:
+        answer |= _problem("unreadable", error.reason)
+    except OSError as error:
+        answer |= _problem("unreadable", f"cannot be read ({error.strerror})")
+    return answer
+
+
+def _inspect_audio(need: FileNeed) -> dict[str, Any]:
+    sound = check_audio(need.path, need.start_s, need.duration_s)
+    if sound.non_finite:
+        return _problem("non_finite", f"must hold finite samples; {sound.non_finite} are NaN or infinite")
+    if sound.padded_s > PAD_LIMIT_S:
+        asked = f"{need.duration_s:g} s" + (f" from {need.start_s:g} s on" if need.start_s else "")
+        return _problem("too_short", f"must hold {asked}; the sound there lasts {sound.available_s:.3f} s")
+    if sound.silent and not need.may_be_silent:
+        return _problem("silent", "must hold a sound; all samples are zero")
+    return {"padded": sound.padded_s > 0.0, "silent": sound.silent}
+
+
+def _inspect_video(need: FileNeed) -> dict[str, Any]:
+    """Judge by the headers; a file that breaks further in is found when its frames are read."""
+    info = probe(need.path)
+    if info.video_width is None:
+        return _problem("no_video", "must hold pictures; it has no video stream")
+    if info.video_duration_s is not None and info.video_duration_s <= need.start_s:
+        return _problem(
+            "too_short", f"must hold pictures from {need.start_s:g} s on; they end at {info.video_duration_s:.3f} s"
+        )
+    return {}
+
+
+def _problem(kind: str, reason: str) -> dict[str, Any]:
+    return {"kind": kind, "reason": reason}
+
+
+def _report(answers: Iterable[tuple[FileNeed, dict[str, Any]]]) -> CheckReport:
+    report = CheckReport()
+    for need, answer in answers:
+        if "kind" in answer:
+            report.problems.append(Problem(need.clip_id, answer["kind"], str(need.path), answer["reason"]))
+        else:
+            report.contents[need.path] = answer["sha256"]
+            report.padded_n += bool(answer.get("padded"))
+            report.silent_n += bool(answer.get("silent"))
+    return report

@@ -1,0 +1,40 @@
+"""``t2av-bench demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("demo-output"),
+    show_default=True,
+    help="Folder for the prediction sets and result files.",
+)
+@click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
+def demo(output: Path, num_workers: int | None) -> None:
+    """Score prediction sets of known quality on the built-in mini world.
+
+    Renders the test split once (128 clips of 4 s), makes predictions from best to worst (the reference sound, another
+    realisation of its noise, 0.5 s late, sounds swapped between clips, white noise), and scores each with the lite
+    features. Needs no download and no weights.
+    """
+    from t2av_bench.evaluation import evaluate
+    from t2av_bench.manifests import load_manifest
+    from t2av_bench.manifests.mini.predictions import write_prediction_sets
+    from t2av_bench.tables import format_results
+
+    manifest = load_manifest("t2av-mini")
+    click.echo(f"{manifest.name}: {len(manifest)} clips in {manifest.data_dir}", err=True)
+    results = []
+    for name, folder in write_prediction_sets(manifest, output / "predictions").items():
+        result = evaluate(folder, manifest, features="lite", system=name, num_workers=num_workers)
+        result.save(output / f"{name}.json")
+        results.append(result)
+    click.echo(format_results(results), nl=False)
+    click.echo(f"One result file per system is in {output}", err=True)

@@ -1,0 +1,81 @@
+"""``t2av-bench evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+FORMATS = ("plain", "latex", "markdown", "csv", "json")
+
+
+@click.command()
+@click.option(
+    "--pred-dir", required=True, type=click.Path(path_type=Path), help="Folder of predictions: <clip id>.wav …"
+)
+@click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the reference media.")
+@click.option(
+    "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
+)
+@click.option("--metrics", help="Scores to compute, separated by commas.  [default: all the features allow]")
+@click.option(
+    "--pooling", type=click.Choice(["window", "clip"]), default="window", show_default=True, help="What one sample is."
+)
+@click.option("--protocol", default="t2av-bench/1", show_default=True, help="Set of choices behind the scores.")
+@click.option(
+    "--weights",
+    type=click.Choice(["published", "random"]),
+    default="published",
+    show_default=True,
+    help="Weights of the networks; random ones make the result not comparable.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per pass of a network."
+)
+@click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
+@click.option(
+    "--cache-dir", type=click.Path(path_type=Path), help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]"
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("result.json"),
+    show_default=True,
+    help="Result file to write.",
+)
+@click.option("--system", help="Name of the system.  [default: the folder's name]")
+@click.option("--description", default="", help="What the system is, for readers of the result.")
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="Stop if a clip cannot be scored, or leave it out on both sides.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."
+)
+def evaluate(output: Path, form: str, metrics: str | None, **options: Any) -> None:
+    """Score a folder of predictions against a manifest.
+
+    Prints a table and writes a result file. Nothing is scored unless every clip can be (see --on-error).
+    """
+    from t2av_bench.evaluation import default_features
+    from t2av_bench.evaluation import evaluate as run
+    from t2av_bench.manifests import load_manifest
+    from t2av_bench.tables import format_results
+
+    options["manifest"] = load_manifest(options["manifest"])
+    if options["features"] is None:
+        options["features"] = default_features(options["manifest"])
+        click.echo(f"Features: {options['features']} (the default for {options['manifest'].name})", err=True)
+    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    result = run(metrics=names, **options)
+    result.save(output)
+    click.echo(format_results([result], form), nl=False)  # type: ignore[arg-type]  # click has checked the choice
+    click.echo(f"Result written to {output}", err=True)

@@ -1,0 +1,105 @@
+"""The file-name conventions of this field, and finding a clip's media under any of them.
+
+==============================  ===========================  ==================
+convention                      example                      used by
+==============================  ===========================  ==================
+``<id>_<start ms>_<end ms>``    ``7tMPoaU2oL4_0_10000``      copies of VGGSound
+``<id>_<start s, 6 digits>``    ``7tMPoaU2oL4_000000``       VGGSound's lists
+``<id>_<start>_<end>``          ``AP0061o0Nvk_101.8_111.8``  LLP
+==============================  ===========================  ==================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from t2av_bench.errors import Problem, T2AVBenchError
+from t2av_bench.manifests import Clip
+
+_AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".au", ".w64")
+_VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".avi", ".mkv", ".mpg", ".mpeg", ".ts")
+MEDIA_SUFFIXES = frozenset(_AUDIO_SUFFIXES + _VIDEO_SUFFIXES)
+
+
+class _Convention(NamedTuple):
+    pattern: re.Pattern[str]
+    description: str
+    start_unit_s: float
+
+
+# A YouTube id has 11 characters, among them `_` and `-`, so the id must be taken by length and not up to a `_`.
+# In the order of being tried: an end of four or more digits cannot be seconds of a clip list in practice.
+_CONVENTIONS = (
+    _Convention(re.compile(r"(?P<id>.{11})_(?P<start>\d+)_(?P<end>\d{4,})$"), "<id>_<start ms>_<end ms>", 1e-3),
+    _Convention(re.compile(r"(?P<id>.{11})_(?P<start>\d{6})$"), "<id>_<start s, 6 digits>", 1.0),
+    _Convention(re.compile(r"(?P<id>.{11})_(?P<start>\d+(\.\d+)?)_(?P<end>\d+(\.\d+)?)$"), "<id>_<start>_<end>", 1.0),
+)
+
+
+def is_media(path: Path) -> bool:
+    """Whether a file's ending is one of sound or video; false for the shadow files of other systems."""
+    return path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith("._")
+
+
+def convention_of(stems: Iterable[str]) -> str | None:
+    """Return the naming convention that more than half of the names follow, None if there is none."""
+    counts: dict[str, int] = {}
+    total = 0
+    for total, stem in enumerate(stems, start=1):  # noqa: B007 - the count is wanted after the loop
+        for convention in _CONVENTIONS:
+            if convention.pattern.match(stem):
+                counts[convention.description] = counts.get(convention.description, 0) + 1
+                break
+    best = max(counts, key=lambda name: counts[name], default=None)
+    return best if best is not None and 2 * counts[best] > total else None
+
+
+def parse_clip_name(stem: str) -> tuple[str, float] | None:
+    """Return (video id, start in seconds) of a name in one of the known conventions, else None."""
+    for convention in _CONVENTIONS:
+        match = convention.pattern.match(stem)
+        if match:
+            return match["id"], round(float(match["start"]) * convention.start_unit_s, 3)
+    return None
+
+
+def locate_media(clips: Sequence[Clip], data_dir: str | Path) -> tuple[dict[str, Path], list[Problem]]:
+    """Find each clip's media in the data folder.
+
+    The path in the manifest wins; else a media file directly in the folder whose name is the clip's id or names the
+    same video and start in another convention.
+
+    Returns
+    -------
+    files : dict
+        Clip id to path.
+    problems
+        One for each clip whose media is missing.
+
+    Raises
+    ------
+    T2AVBenchError
+        If the folder does not exist.
+    """
+    folder = Path(data_dir)
+    if not folder.is_dir():
+        raise T2AVBenchError(f"{folder}: the data folder must exist; give it with --data-dir (data_dir=...)")
+    files = {clip.clip_id: folder / clip.media for clip in clips if (folder / clip.media).is_file()}
+    absent = [clip for clip in clips if clip.clip_id not in files]
+    problems: list[Problem] = []
+    if absent:
+        present = [path for path in sorted(folder.iterdir()) if is_media(path)]
+        by_stem = {path.stem: path for path in present}
+        by_start = {parse_clip_name(path.stem): path for path in present}
+        for clip in absent:
+            found = by_stem.get(clip.clip_id) or by_stem.get(Path(clip.media).stem)
+            found = found or by_start.get(parse_clip_name(clip.clip_id) or ("", -1.0))
+            if found is not None:
+                files[clip.clip_id] = found
+            else:
+                reason = "the reference media is missing (looked for this path and for the known naming conventions)"
+                problems.append(Problem(clip.clip_id, "missing_reference", str(folder / clip.media), reason))
+    return files, problems

@@ -1,0 +1,13 @@
+"""Progress bars on the terminal, and none when the output is not one."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def progress_bar(total: int, what: str, unit: str, wanted: bool = True) -> Any:
+    """Return a tqdm bar on stderr with rate and remaining time; silent off a terminal or with nothing to do."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=what, unit=unit, disable=not (wanted and total and sys.stderr.isatty()), leave=False)

@@ -1,0 +1,130 @@
+"""Every choice that decides what a score means, in one record.
+
+A result carries its protocol, and only results of one protocol can be compared. ``t2av-bench/1`` is the toolkit's own:
+mean of channels, soxr HQ to 16 kHz, no normalisation; windows of 0.96 s without overlap; statistics over windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Literal, get_args
+
+from t2av_bench.errors import UsageError
+from t2av_bench.metrics import METRICS
+
+Pooling = Literal["window", "clip"]
+
+# Feature presets: which extractor plays which part. `clip_audio` feeds FD.
+PRESETS: dict[str, dict[str, str]] = {
+    "paper": {"audio": "vggish", "video": "c3d", "text": "word2vec", "clip_audio": "panns"},
+    "lite": {"audio": "lite-audio", "video": "lite-video", "text": "lite-text", "clip_audio": "lite-audio"},
+}
+PROTOCOLS = ("t2av-bench/1",)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The choices behind a score.
+
+    Attributes
+    ----------
+    name
+        A name from :data:`PROTOCOLS`.
+    features
+        The preset's name, or ``custom``.
+    extractors
+        Part (``audio``, ``video``, ``text``, ``clip_audio``) to extractor name.
+    pooling
+        ``window``: every window is a sample; ``clip``: the mean over a clip's windows is.
+    metrics
+        Scores to compute, in the order of :data:`~t2av_bench.metrics.METRICS`.
+    weights, weights_seed
+        ``published``, or ``random`` with the seed they were drawn from; random ones make a result not comparable.
+    """
+
+    name: str = PROTOCOLS[0]
+    features: str = "paper"
+    extractors: dict[str, str] = field(default_factory=dict)
+    pooling: Pooling = "window"
+    metrics: tuple[str, ...] = ()
+    weights: str = "published"
+    weights_seed: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as it stands in a result file."""
+        record: dict[str, Any] = {
+            "name": self.name,
+            "features": self.features,
+            "extractors": dict(self.extractors),
+            "pooling": self.pooling,
+            "weights": self.weights,
+        }
+        if self.weights == "random":
+            record["weights_seed"] = self.weights_seed
+        return record
+
+
+def make_protocol(
+    *,
+    name: str = PROTOCOLS[0],
+    features: str,
+    metrics: list[str] | None = None,
+    pooling: str = "window",
+    weights: str = "published",
+    seed: int = 0,
+) -> Protocol:
+    """Check a user's choices and return them as a protocol.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown or a score needs a part that no chosen extractor plays.
+    """
+    _known(name, list(PROTOCOLS), "protocol")
+    _known(pooling, list(get_args(Pooling)), "pooling")
+    _known(weights, ["published", "random"], "weights")
+    preset, extractors = _parts(features)
+    possible = [spec.name for spec in METRICS.values() if set(spec.blocks) <= set(extractors)]
+    for metric in metrics or ():
+        _known(metric, list(METRICS), "metric")
+        if metric not in possible:
+            lacking = sorted(set(METRICS[metric].blocks) - set(extractors))
+            raise UsageError(
+                f"{metric} needs {_spoken(lacking)} features; --features {features} has {_spoken(extractors)}"
+            )
+    chosen = tuple(metric for metric in METRICS if metric in (metrics or possible))
+    needed = {block for metric in chosen for block in METRICS[metric].blocks}
+    used = {part: extractor for part, extractor in extractors.items() if part in needed}
+    return Protocol(name, preset, used, "clip" if pooling == "clip" else "window", chosen, weights, seed)
+
+
+def _parts(features: str) -> tuple[str, dict[str, str]]:
+    """Return the preset's name and the extractor of each part; a list of names is sorted into parts by modality."""
+    if features in PRESETS:
+        return features, PRESETS[features]
+    from t2av_bench.models.extractors.registry import extractor_class, extractor_names
+
+    parts: dict[str, str] = {}
+    for name in (part.strip() for part in features.split(",")):
+        if name not in extractor_names():
+            _known(name, [*PRESETS, *extractor_names()], "feature preset or extractor")
+        kind = extractor_class(name)
+        part = "clip_audio" if kind.modality == "audio" and kind.unit == "clip" else kind.modality
+        if part in parts:
+            raise UsageError(f"--features names two extractors for {_spoken([part])}: {parts[part]} and {name}")
+        parts[part] = name
+    if not {"audio", "clip_audio"} & set(parts):
+        raise UsageError(f"--features {features}: an extractor of sound is needed, e.g. vggish or lite-audio")
+    return "custom", parts
+
+
+def _known(value: str, allowed: list[str], what: str) -> None:
+    if value not in allowed:
+        close = get_close_matches(value, allowed, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise UsageError(f"There is no {what} named {value!r}.{hint} Available: {', '.join(allowed)}.")
+
+
+def _spoken(parts: list[str] | dict[str, str]) -> str:
+    return " and ".join(part.replace("clip_audio", "clip-level audio") for part in parts)

@@ -1,0 +1,183 @@
+"""The result of an evaluation, and its JSON file.
+
+The file's layout is ``result.schema.json`` beside this module; it is checked on writing and on reading.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from t2av_bench.errors import ResultError
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number and what is needed to judge it.
+
+    Attributes
+    ----------
+    value
+        The score.
+    stderr
+        Standard error, clustered by clip; None where it is not estimated.
+    kind
+        ``raw`` or ``balanced`` squared Fréchet distance, or alignment ``index``.
+    higher_is_better, version
+        As the metric declares them.
+    n_clips, n_windows
+        Clips on each side, and samples the statistics are over: windows, or clips where a clip is a sample.
+    d, rank
+        Dimension of the features the distance is over, and rank of the reference's covariance.
+    """
+
+    value: float
+    stderr: float | None
+    kind: str
+    higher_is_better: bool
+    version: int
+    n_clips: int
+    n_windows: int
+    d: int
+    rank: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """What :func:`t2av_bench.evaluate` returns.
+
+    Attributes
+    ----------
+    scores
+        By name, in the order of the table.
+    absent
+        Scores that could not be computed, each with its reason.
+    system, manifest, protocol, extractors, counts, environment
+        What was scored, on what, by which choices, with which features; as in the file.
+    problems
+        Clips that were left out, with file and reason.
+    comparable, not_comparable_because
+        Whether the result may stand beside others on a leaderboard, and what speaks against it.
+    notes
+        What a reader of the scores should know.
+    """
+
+    scores: dict[str, Score]
+    absent: dict[str, str]
+    system: dict[str, Any]
+    manifest: dict[str, Any]
+    protocol: dict[str, Any]
+    extractors: dict[str, Any]
+    counts: dict[str, int]
+    problems: list[dict[str, str]]
+    not_comparable_because: list[str]
+    notes: list[str]
+    environment: dict[str, Any]
+    seed: int
+    command: str
+    created: str
+    tool_version: str
+    schema_version: int = field(default=SCHEMA_VERSION)
+
+    @property
+    def comparable(self) -> bool:
+        """Whether nothing speaks against putting the result on a leaderboard."""
+        return not self.not_comparable_because
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the result file."""
+        record = asdict(self)
+        record["comparable"] = self.comparable
+        return record
+
+    def save(self, path: str | Path) -> None:
+        """Write the result as JSON, under a temporary name first.
+
+        Raises
+        ------
+        ResultError
+            If the file cannot be written, or the content breaks the schema (a bug of ours).
+        """
+        path = Path(path)
+        text = json.dumps(self.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        check_result(json.loads(text), str(path))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(text)
+                os.chmod(temporary, 0o644)  # mkstemp makes private files; a result is for others to read
+                os.replace(temporary, path)
+            except BaseException:
+                Path(temporary).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise ResultError(f"{path}: the result cannot be written ({error.strerror or error})") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> Result:
+        """Read a result file.
+
+        Raises
+        ------
+        ResultError
+            If the file is missing, no JSON, or breaks the schema; names the place in the file.
+        """
+        try:
+            record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
+        except OSError as error:
+            raise ResultError(f"{path}: cannot be read ({error.strerror})") from error
+        except (ValueError, RecursionError) as error:
+            raise ResultError(f"{path}: must be a JSON file ({error})") from error
+        check_result(record, str(path))
+        scores = {name: Score(**score) for name, score in record.pop("scores").items()}
+        stated = record.pop("comparable")
+        result = cls(scores=scores, **record)
+        if stated != result.comparable:
+            raise ResultError(f"{path}: `comparable` contradicts `not_comparable_because`")
+        return result
+
+
+def check_result(record: Any, where: str) -> None:
+    """Hold a result file's content to the schema.
+
+    Raises
+    ------
+    ResultError
+        Naming the first place that breaks it.
+    """
+    from jsonschema import Draft202012Validator
+
+    version = record.get("schema_version") if isinstance(record, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise ResultError(
+            f"{where}: has schema version {version}; this t2av-bench reads up to {SCHEMA_VERSION}: upgrade it"
+        )
+    error = next(Draft202012Validator(_schema()).iter_errors(record), None)
+    if error is not None:
+        place = "/".join(map(str, error.absolute_path)) or "the top level"
+        message = error.message if len(error.message) < 200 else error.message[:200] + " …"
+        raise ResultError(f"{where}: is no t2av-bench result: at {place}: {message}")
+    for name, score in record["scores"].items():
+        if not math.isfinite(score["value"]):
+            raise ResultError(f"{where}: the score {name} must be finite")
+
+
+@lru_cache(maxsize=1)
+def _schema() -> dict[str, Any]:
+    schema: dict[str, Any] = json.loads(files("t2av_bench").joinpath("result.schema.json").read_text(encoding="utf-8"))
+    return schema
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")

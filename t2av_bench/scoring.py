@@ -1,0 +1,138 @@
+"""From embeddings in the cache to scores: one pass over the clips, then the formulas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from t2av_bench.cache import EmbeddingCache
+from t2av_bench.embedding import EmbeddingJob, read_embeddings
+from t2av_bench.errors import MetricError
+from t2av_bench.metrics import METRICS, Balance, JointStats, MetricSpec, joint_score
+from t2av_bench.protocol import Pooling, Protocol
+from t2av_bench.results import Score
+
+Float32Array = npt.NDArray[np.float32]
+JOINT_PARTS = ("audio", "video", "text")
+
+
+@dataclass(frozen=True)
+class ClipJobs:
+    """Where one clip's embeddings are, by part, on both sides.
+
+    Attributes
+    ----------
+    clip_id
+        The clip.
+    reference
+        ``audio``, ``video``, ``text`` and ``clip_audio`` of the reference, as far as the protocol uses them.
+    generated
+        ``audio`` and ``clip_audio`` of the prediction; conditions are the reference's.
+    """
+
+    clip_id: str
+    reference: Mapping[str, EmbeddingJob]
+    generated: Mapping[str, EmbeddingJob]
+
+    def side(self, generated: bool) -> Mapping[str, EmbeddingJob]:
+        """Return the jobs of one side, with the conditions that both share."""
+        return {**self.reference, **self.generated} if generated else self.reference
+
+
+@dataclass(frozen=True)
+class SideStats:
+    """Statistics of one side: over windows jointly, and over clips for FD."""
+
+    joint: JointStats | None
+    clip_audio: JointStats | None
+
+    def of(self, spec: MetricSpec) -> JointStats:
+        """Return the statistics a score is computed from."""
+        stats = self.clip_audio if "clip_audio" in spec.blocks else self.joint
+        assert stats is not None  # the protocol admits only scores whose parts it has
+        return stats
+
+
+def clip_rows(jobs: Mapping[str, EmbeddingJob], cache: EmbeddingCache, pooling: Pooling) -> dict[str, Float32Array]:
+    """Read one clip's embeddings as rows that pair across parts.
+
+    A caption's embedding is repeated for every window. Returns arrays of shape (windows, dim), or (1, dim) with
+    ``pooling="clip"``; ``clip_audio`` is always one row.
+    """
+    parts = dict(zip(jobs, read_embeddings(jobs.values(), cache), strict=True))
+    rows = {part: parts[part] for part in JOINT_PARTS if part in parts}
+    if pooling == "clip":
+        rows = {part: _mean_row(found) for part, found in rows.items()}
+    else:
+        windows_n = max((len(found) for found in rows.values()), default=1)
+        rows = {part: np.repeat(found, windows_n, axis=0) if len(found) == 1 else found for part, found in rows.items()}
+    if "clip_audio" in parts:
+        rows["clip_audio"] = _mean_row(parts["clip_audio"])
+    return rows
+
+
+def _mean_row(rows: Float32Array) -> Float32Array:
+    mean: Float32Array = rows.mean(axis=0, keepdims=True, dtype=np.float64).astype(np.float32)
+    return mean
+
+
+def gather(clips: Sequence[ClipJobs], cache: EmbeddingCache, protocol: Protocol, *, generated: bool) -> SideStats:
+    """Accumulate the statistics of one side over all clips, in their order."""
+    dims = {part: job.extractor.dim for part, job in clips[0].reference.items()}
+    joint_dims = {part: dims[part] for part in JOINT_PARTS if part in dims}
+    joint = JointStats(joint_dims) if "audio" in joint_dims else None
+    clip_audio = JointStats({"clip_audio": dims["clip_audio"]}) if "clip_audio" in dims else None
+    for clip in clips:
+        rows = clip_rows(clip.side(generated), cache, protocol.pooling)
+        if clip_audio is not None:
+            clip_audio.update(clip_audio=rows.pop("clip_audio"))
+        if joint is not None:
+            joint.update(**rows)
+    return SideStats(joint, clip_audio)
+
+
+def score_all(
+    protocol: Protocol, reference: SideStats, generated: SideStats, n_clips: int
+) -> tuple[dict[str, Score], dict[str, str]]:
+    """Compute every score of the protocol.
+
+    Returns
+    -------
+    scores : dict
+        By name, in the protocol's order.
+    absent : dict
+        Name to reason, for scores that are undefined here.
+    """
+    scores: dict[str, Score] = {}
+    absent: dict[str, str] = {}
+    balance: Balance | None = None
+    for name in protocol.metrics:
+        spec = METRICS[name]
+        ref, gen = reference.of(spec), generated.of(spec)
+        try:
+            if spec.kind != "raw" and balance is None:
+                balance = Balance.fit(ref)
+            value = joint_score(spec, ref, gen, balance)
+            over = ref.select(*spec.blocks)
+            if spec.kind != "raw" and balance is not None:
+                over = balance.apply(over)
+            scores[name] = Score(
+                value, None, spec.kind, spec.higher_is_better, spec.version, n_clips, over.n, over.d, over.rank
+            )
+        except MetricError as error:
+            absent[name] = str(error)
+    return scores, absent
+
+
+def sample_notes(scores: Mapping[str, Score]) -> list[str]:
+    """Say which raw distances have too few samples for their dimension to be more than a comparison at equal n."""
+    few = [f"{name} (d = {s.d})" for name, s in scores.items() if s.kind == "raw" and s.n_windows < 2 * s.d]
+    if not few:
+        return []
+    n = max(s.n_windows for s in scores.values())
+    return [
+        f"Fewer than 2 d samples (at most {n}) for {', '.join(few)}: biased upwards; compare only at the same clips."
+    ]

@@ -1,0 +1,147 @@
+"""Results as tables: for the terminal, a paper, a README or a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from t2av_bench.results import Result, Score
+
+TableFormat = Literal["plain", "latex", "markdown", "csv", "json"]
+FORMATS: tuple[str, ...] = get_args(TableFormat)
+
+
+def format_results(results: Sequence[Result], form: TableFormat = "plain") -> str:
+    """Return one or several results as text that ends in a line break.
+
+    Parameters
+    ----------
+    results
+        Of one manifest and protocol.
+    form
+        ``plain``: one row per score for one result, one row per system for several. ``latex`` (booktabs), ``markdown``
+        and ``csv``: one row per system. ``json``: the content of the result files, a list for several.
+    """
+    if form == "json":
+        records = [result.to_json() for result in results]
+        return json.dumps(records[0] if len(records) == 1 else records, indent=2, ensure_ascii=False) + "\n"
+    if form == "csv":
+        return _csv(results)
+    if form == "latex":
+        return _latex(results)
+    if form == "markdown":
+        return _markdown(results)
+    return _plain_one(results[0]) if len(results) == 1 else plain_systems(results)
+
+
+def number(value: float) -> str:
+    """Return a score with four significant digits and no exponent where one can do without."""
+    if abs(value) < 5e-10:
+        return "0"
+    if 1e-3 <= abs(value) < 1e5:
+        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+    return f"{value:.2e}"
+
+
+def with_error(score: Score) -> str:
+    """Return value ± standard error, as far as that is known."""
+    return number(score.value) + (f" ± {number(score.stderr)}" if score.stderr is not None else "")
+
+
+def _plain_one(result: Result) -> str:
+    head = (
+        f"{result.system['name']} on {result.manifest['name']} ({result.counts['scored']} of {result.counts['clips']}"
+        f" clips), {result.protocol['features']} features, protocol {result.protocol['name']}"
+    )
+    rows = [("score", "", "value", "± s.e.", "clips", "samples", "d", "rank")]
+    for name, score in result.scores.items():
+        stderr = "" if score.stderr is None else number(score.stderr)
+        arrow = "↑" if score.higher_is_better else "↓"
+        sizes = (str(score.n_clips), str(score.n_windows), str(score.d), str(score.rank))
+        rows.append((name, arrow, number(score.value), stderr, *sizes))
+    lines = [head, "", *_aligned(rows, left=1)]
+    lines += [f"{name} is absent: {reason}" for name, reason in result.absent.items()]
+    lines += [f"Note: {note}" for note in result.notes]
+    if result.not_comparable_because:
+        lines.append("Not comparable: " + "; ".join(result.not_comparable_because) + ".")
+    return "\n".join(lines) + "\n"
+
+
+def plain_systems(results: Sequence[Result]) -> str:
+    """Return several systems as one table, a row each."""
+    names = _score_names(results)
+    rows = [("system", *(_headed(results, name) for name in names))]
+    for result in results:
+        rows.append((result.system["name"], *(_cell(result, name) for name in names)))
+    return "\n".join(_aligned(rows, left=1)) + "\n"
+
+
+def _headed(results: Sequence[Result], name: str) -> str:
+    score = next(result.scores[name] for result in results if name in result.scores)
+    return f"{name} {'↑' if score.higher_is_better else '↓'}"
+
+
+def _score_names(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(name for result in results for name in result.scores))
+
+
+def _cell(result: Result, name: str) -> str:
+    return with_error(result.scores[name]) if name in result.scores else "—"
+
+
+def _aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "─" * max(map(len, lines)))
+    return lines
+
+
+def _markdown(results: Sequence[Result]) -> str:
+    names = _score_names(results)
+    lines = ["| system | " + " | ".join(_headed(results, name) for name in names) + " |"]
+    lines.append("|---|" + "---:|" * len(names))
+    for result in results:
+        system = result.system["name"].replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
+        lines.append(f"| {system} | " + " | ".join(_cell(result, name) for name in names) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _csv(results: Sequence[Result]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["system", "score", "value", "stderr", "n_clips", "n_windows", "d", "rank", "comparable"])
+    for result in results:
+        for name, score in result.scores.items():
+            stderr = "" if score.stderr is None else repr(score.stderr)
+            sizes = (score.n_clips, score.n_windows, score.d, score.rank)
+            writer.writerow([result.system["name"], name, repr(score.value), stderr, *sizes, result.comparable])
+    return out.getvalue()
+
+
+_LATEX = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "\n": " "}
+)
+
+
+def _latex(results: Sequence[Result]) -> str:
+    names = _score_names(results)
+    arrows = {name: r"$\uparrow$" if "↑" in _headed(results, name) else r"$\downarrow$" for name in names}
+    head = " & ".join(["System", *(f"{name.translate(_LATEX)} {arrows[name]}" for name in names)])
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{tabular}{l" + "r" * len(names) + "}",
+        r"\toprule",
+        head + r" \\",
+    ]
+    lines.append(r"\midrule")
+    for result in results:
+        cells = [_cell(result, name).replace("±", r"$\pm$").replace("—", "--") for name in names]
+        lines.append(" & ".join([result.system["name"].translate(_LATEX), *cells]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"

@@ -1,0 +1,255 @@
+"""The whole walk of a clip, on a few rendered clips with lite features: what users do and what goes wrong for them."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import t2av_bench as tb
+from t2av_bench.errors import ProblemsError, UsageError
+from t2av_bench.manifests import Manifest, read_manifest
+from t2av_bench.manifests.mini import render
+from t2av_bench.manifests.mini.predictions import write_prediction_sets
+from t2av_bench.metrics import METRICS
+
+N = 8
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, dict[str, Path]]:
+    out = tmp_path_factory.mktemp("world")
+    manifest = render("val", N, 0, out / "data", num_workers=0, progress=False)
+    return manifest, write_prediction_sets(manifest, out / "preds")
+
+
+@pytest.fixture
+def preds(world: tuple[Manifest, dict[str, Path]], tmp_path: Path) -> Path:
+    """A copy of the other-noise set that a test may damage."""
+    return Path(shutil.copytree(world[1]["other-noise"], tmp_path / "my-system"))
+
+
+def run(world: tuple[Manifest, dict[str, Path]], pred_dir: Path, **options: object) -> tb.Result:
+    options = {"features": "lite", "num_workers": 0, **options}
+    return tb.evaluate(pred_dir, world[0], **options)  # type: ignore[arg-type]
+
+
+def ids(manifest: Manifest) -> list[str]:
+    return [clip.clip_id for clip in manifest.clips()]
+
+
+def test_the_reference_sound_scores_zero_on_every_distance(world: tuple[Manifest, dict[str, Path]]):
+    result = run(world, world[1]["reference"])
+    assert set(result.scores) | set(result.absent) == set(METRICS)
+    for name, score in result.scores.items():
+        assert score.value == pytest.approx(1.0 if score.kind == "index" else 0.0, abs=1e-9), name
+        assert score.n_clips == N
+        assert score.n_windows == (N if name == "FD" else 4 * N)
+
+
+def test_the_result_says_what_was_scored_and_by_what(world: tuple[Manifest, dict[str, Path]], preds: Path):
+    result = run(world, preds, metrics=["FAVD", "FAD"], seed=3, description="a test")
+    assert list(result.scores) == ["FAD", "FAVD"]
+    assert result.system == {"name": "my-system", "description": "a test"}
+    assert result.manifest["sha256"] == world[0].sha256
+    assert result.seed == 3
+    assert set(result.extractors) == {"audio", "video"}
+    assert result.counts["scored"] == N
+    assert any("lite" in reason for reason in result.not_comparable_because)
+    assert any("Fewer than 2 d samples" in note for note in result.notes)
+    result.save(preds / "r.json")
+    assert tb.Result.load(preds / "r.json") == result
+
+
+def values(result: tb.Result) -> dict[str, float]:
+    return {name: score.value for name, score in result.scores.items()}
+
+
+def test_scores_do_not_depend_on_workers_batches_or_the_order_of_files(
+    world: tuple[Manifest, dict[str, Path]], preds: Path, tmp_path: Path
+):
+    first = run(world, preds, cache_dir=tmp_path / "a", num_workers=0, batch_size=32)
+    second = run(world, preds, cache_dir=tmp_path / "b", num_workers=2, batch_size=3)
+    assert values(first) == values(second)
+
+
+def test_a_second_run_reads_the_cache_and_gives_the_same_bits(
+    world: tuple[Manifest, dict[str, Path]], preds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    first = run(world, preds, cache_dir=tmp_path / "cache")
+
+    def unexpected(*_: object, **__: object) -> None:
+        raise AssertionError("nothing is left to compute")
+
+    monkeypatch.setattr("t2av_bench.embedding.run_jobs", unexpected)
+    assert values(run(world, preds, cache_dir=tmp_path / "cache")) == values(first)
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
+    world: tuple[Manifest, dict[str, Path]], preds: Path, tmp_path: Path
+):
+    whole = run(world, preds, cache_dir=tmp_path / "whole")
+    entries = sorted((tmp_path / "whole" / "entries").rglob("*.npy"))
+    assert len(entries) > 3 * N
+    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+    for i, path in enumerate(sorted((tmp_path / "killed" / "entries").rglob("*.npy"))):
+        if i % 3 == 0:
+            path.unlink()
+        elif i % 3 == 1:
+            path.write_bytes(path.read_bytes()[:40])  # half-written by something that does not rename
+    again = run(world, preds, cache_dir=tmp_path / "killed")
+    assert values(again) == values(whole)
+    for path in entries:
+        twin = tmp_path / "killed" / path.relative_to(tmp_path / "whole")
+        assert twin.read_bytes() == path.read_bytes()
+
+
+def test_a_changed_prediction_changes_the_score(world: tuple[Manifest, dict[str, Path]], preds: Path, tmp_path: Path):
+    before = values(run(world, preds, cache_dir=tmp_path / "cache"))
+    path = preds / f"{ids(world[0])[0]}.wav"
+    sound, sr_hz = soundfile.read(path)
+    soundfile.write(path, sound[::-1], sr_hz)
+    assert values(run(world, preds, cache_dir=tmp_path / "cache"))["FAD"] != before["FAD"]
+
+
+def damage(path: Path, how: str) -> None:
+    sound, sr_hz = soundfile.read(path)
+    if how == "zero bytes":
+        path.write_bytes(b"")
+    elif how == "text":
+        path.write_text("this is no sound\n" * 50)
+    elif how == "one sample":
+        soundfile.write(path, sound[:1], sr_hz)
+    elif how == "too short":
+        soundfile.write(path, sound[: 3 * sr_hz], sr_hz)
+    elif how == "all zero":
+        soundfile.write(path, 0 * sound, sr_hz)
+    elif how == "NaN":
+        soundfile.write(path, np.where(np.arange(len(sound)) == 100, np.nan, sound), sr_hz, subtype="FLOAT")
+    elif how == "infinite":
+        soundfile.write(path, np.where(np.arange(len(sound)) < 7, np.inf, sound), sr_hz, subtype="FLOAT")
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("how", "kind", "reason"),
+    [
+        ("zero bytes", "unreadable", "empty"),
+        ("text", "unreadable", ""),
+        ("one sample", "too_short", "must hold 4 s; the sound there lasts 0.000 s"),
+        ("too short", "too_short", "must hold 4 s; the sound there lasts 3.000 s"),
+        ("all zero", "silent", "must hold a sound"),
+        ("NaN", "non_finite", "1 are NaN or infinite"),
+        ("infinite", "non_finite", "7 are NaN or infinite"),
+        ("missing", "missing", "there is no prediction named"),
+    ],
+)
+def test_a_bad_prediction_stops_the_run_and_is_named(
+    world: tuple[Manifest, dict[str, Path]], preds: Path, how: str, kind: str, reason: str
+):
+    clip_id = ids(world[0])[2]
+    damage(preds / f"{clip_id}.wav", how)
+    with pytest.raises(ProblemsError, match=f"1 of {N} clips cannot be scored") as caught:
+        run(world, preds)
+    (problem,) = caught.value.problems
+    assert (problem.clip_id, problem.kind) == (clip_id, kind)
+    assert reason in problem.reason
+    assert how == "missing" or problem.path == str(preds / f"{clip_id}.wav")
+
+
+def test_all_problems_are_listed_at_once_and_skip_leaves_them_out_on_both_sides(
+    world: tuple[Manifest, dict[str, Path]], preds: Path, tmp_path: Path
+):
+    bad = dict(zip(ids(world[0]), ("text", "all zero", "missing"), strict=False))
+    for clip_id, how in bad.items():
+        damage(preds / f"{clip_id}.wav", how)
+    with pytest.raises(ProblemsError, match=f"3 of {N} clips") as caught:
+        run(world, preds)
+    assert {p.clip_id for p in caught.value.problems} == set(bad)
+
+    skipped = run(world, preds, on_error="skip")
+    assert skipped.counts["scored"] == N - 3
+    assert {p["clip_id"] for p in skipped.problems} == set(bad)
+    assert any("incomplete: 3 of 8" in reason for reason in skipped.not_comparable_because)
+
+    # The same as if the manifest had never held those clips.
+    rest = Manifest("rest", world[0].table[~world[0].table["clip_id"].isin(bad)], data_dir=world[0].data_dir)
+    assert values(tb.evaluate(preds, rest, features="lite", num_workers=0)) == values(skipped)
+
+
+def test_fewer_than_two_clips_are_refused_even_with_skip(world: tuple[Manifest, dict[str, Path]], preds: Path):
+    for clip_id in ids(world[0])[1:]:
+        damage(preds / f"{clip_id}.wav", "missing")
+    with pytest.raises(ProblemsError, match="needs at least 2 clips; 1 can be scored"):
+        run(world, preds, on_error="skip")
+
+
+def test_a_broken_reference_is_named(world: tuple[Manifest, dict[str, Path]], preds: Path, tmp_path: Path):
+    data = tmp_path / "data"
+    assert world[0].data_dir is not None
+    shutil.copytree(world[0].data_dir, data)
+    first, second, third = ids(world[0])[:3]
+    cut = (data / "media" / f"{first}.mp4").read_bytes()
+    (data / "media" / f"{first}.mp4").write_bytes(cut[: len(cut) // 2])
+    (data / "media" / f"{second}.mp4").unlink()
+    shutil.copy(preds / f"{third}.wav", data / "media" / f"{third}.mp4")  # sound without pictures
+    with pytest.raises(ProblemsError, match=f"3 of {N} clips") as caught:
+        run(world, preds, data_dir=data)
+    kinds = {p.clip_id: p.kind for p in caught.value.problems}
+    assert kinds == {first: "unreadable", second: "missing_reference", third: "no_video"}
+    # FAD needs no pictures, so only the sound counts.
+    assert run(world, preds, data_dir=data, metrics=["FAD"], on_error="skip").counts["scored"] == N - 2
+
+
+def test_a_clip_range_past_the_end_of_its_file_is_a_problem(world: tuple[Manifest, dict[str, Path]], preds: Path):
+    table = world[0].table.copy()
+    table.loc[0, "start_s"] = 3.5
+    table.loc[1, "start_s"] = 100.0
+    moved = Manifest("moved", table, data_dir=world[0].data_dir)
+    with pytest.raises(ProblemsError, match="2 of 8 clips") as caught:
+        tb.evaluate(preds, moved, features="lite", num_workers=0)
+    assert [p.clip_id for p in caught.value.problems] == ids(world[0])[:2]
+    assert all(p.path.endswith(".mp4") for p in caught.value.problems)
+
+
+def test_extra_files_are_noted_and_not_scored(world: tuple[Manifest, dict[str, Path]], preds: Path):
+    shutil.copy(preds / f"{ids(world[0])[0]}.wav", preds / "extra.wav")
+    result = run(world, preds, metrics=["FAD"])
+    assert result.counts["unknown_files"] == 1
+    assert any("extra.wav" in note for note in result.notes)
+
+
+def test_pooling_over_clips_uses_one_sample_per_clip(world: tuple[Manifest, dict[str, Path]], preds: Path):
+    result = run(world, preds, pooling="clip")
+    assert {score.n_windows for score in result.scores.values()} == {N}
+    assert "the pooling is clip, not window" in result.not_comparable_because
+
+
+def test_a_manifest_file_next_to_its_media_needs_no_data_dir(world: tuple[Manifest, dict[str, Path]], preds: Path):
+    assert world[0].data_dir is not None
+    own = read_manifest(world[0].data_dir / "manifest.csv")
+    result = tb.evaluate(preds, own, features="lite", metrics=["FAD"], num_workers=0)
+    assert values(result) == values(run(world, preds, metrics=["FAD"]))
+    assert any("the user's own" in reason for reason in result.not_comparable_because)
+
+
+def test_wrong_options_are_said_before_any_work(world: tuple[Manifest, dict[str, Path]], preds: Path):
+    for options, message in (
+        ({"on_error": "ignore"}, "on_error must be 'fail' or 'skip'"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"num_workers": -1}, "num_workers must be at least 0"),
+        ({"metrics": ["FVD"]}, "no metric named 'FVD'"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            run(world, preds, **options)
+
+
+def test_the_default_features_depend_on_the_manifest_and_nothing_else(world: tuple[Manifest, dict[str, Path]]):
+    from t2av_bench.evaluation import default_features
+
+    assert default_features(world[0]) == ("lite" if world[0].name == "t2av-mini" else "paper")
+    assert default_features(Manifest("mine", world[0].table)) == "paper"

@@ -1,0 +1,53 @@
+"""A user's choices become a protocol, or an error that says what exists."""
+
+from __future__ import annotations
+
+import pytest
+
+from t2av_bench.errors import UsageError
+from t2av_bench.metrics import METRICS
+from t2av_bench.protocol import make_protocol
+
+
+def test_presets_compute_every_score():
+    for preset in ("paper", "lite"):
+        protocol = make_protocol(features=preset)
+        assert protocol.metrics == tuple(METRICS)
+        assert set(protocol.extractors) == {"audio", "video", "text", "clip_audio"}
+
+
+def test_only_the_extractors_the_scores_need_are_used():
+    assert make_protocol(features="paper", metrics=["FAD"]).extractors == {"audio": "vggish"}
+    assert make_protocol(features="paper", metrics=["FD"]).extractors == {"clip_audio": "panns"}
+    assert set(make_protocol(features="lite", metrics=["AV-index"]).extractors) == {"audio", "video"}
+
+
+def test_named_extractors_are_sorted_by_what_they_are_of():
+    protocol = make_protocol(features="lite-video, vggish")
+    assert protocol.features == "custom"
+    assert protocol.extractors == {"audio": "vggish", "video": "lite-video"}
+    assert protocol.metrics == ("FAD", "FAVD", "FAD-b", "FAVD-b", "AV-index")
+    assert make_protocol(features="panns").metrics == ("FD",)
+
+
+def test_scores_keep_their_order_whatever_the_users():
+    assert make_protocol(features="lite", metrics=["FATD", "FAD"]).metrics == ("FAD", "FATD")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"features": "papier"}, "no feature preset or extractor named 'papier'. Did you mean 'paper'"),
+        ({"features": "vggish,lite-audio"}, "names two extractors for audio: vggish and lite-audio"),
+        ({"features": "c3d"}, "an extractor of sound is needed"),
+        ({"features": "vggish", "metrics": ["FAVD"]}, "FAVD needs video features; --features vggish has audio"),
+        ({"features": "vggish", "metrics": ["FD"]}, "FD needs clip-level audio features"),
+        ({"features": "lite", "metrics": ["FAVDD"]}, "no metric named 'FAVDD'. Did you mean 'FAVD'"),
+        ({"features": "lite", "name": "t2av-bench/2"}, "no protocol named 't2av-bench/2'. Did you mean 't2av-bench/1'"),
+        ({"features": "lite", "pooling": "frame"}, "no pooling named 'frame'.*Available: window, clip"),
+        ({"features": "lite", "weights": "none"}, "no weights named 'none'.*Available: published, random"),
+    ],
+)
+def test_what_does_not_exist_is_said(options: dict, message: str):
+    with pytest.raises(UsageError, match=message):
+        make_protocol(**options)

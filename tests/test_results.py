@@ -1,0 +1,157 @@
+"""Results survive their file, and files that are no results are refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from t2av_bench.errors import ResultError
+from t2av_bench.results import Result, Score
+from t2av_bench.tables import format_results, number
+
+
+def make_result(name: str = "my system", value: float = 1.25, stderr: float | None = 0.125) -> Result:
+    score = Score(value, stderr, "raw", False, 1, 128, 512, 64, 60)
+    index = Score(0.5, None, "index", True, 1, 128, 512, 128, 100)
+    return Result(
+        scores={"FA(VT)D": score, "AV-index": index},
+        absent={"FATD-b": "the text never changes"},
+        system={"name": name, "description": ""},
+        manifest={"name": "m", "version": "1", "sha256": "0" * 64, "licence": "", "official": False, "clips": 128},
+        protocol={"name": "t2av-bench/1", "features": "lite", "extractors": {"audio": "lite-audio"},
+                  "pooling": "window", "weights": "published"},
+        extractors={"audio": {"name": "lite-audio", "version": 1, "dim": 64, "unit": "window", "fingerprint": "1" * 64,
+                              "weights_sha256": None, "options": {}}},
+        counts={"clips": 128, "scored": 128},
+        problems=[{"clip_id": "a", "kind": "missing", "path": "", "reason": "gone"}],
+        not_comparable_because=["the features are lite, not paper"],
+        notes=["a note"],
+        environment={"python": "3.11"},
+        seed=0,
+        command="t2av-bench evaluate",
+        created="2026-01-01T00:00:00+00:00",
+        tool_version="0.1.0",
+    )  # fmt: skip
+
+
+def test_a_result_survives_its_file(tmp_path: Path):
+    result = make_result()
+    result.save(tmp_path / "deep" / "r.json")
+    assert Result.load(tmp_path / "deep" / "r.json") == result
+    assert not result.comparable
+    assert json.loads((tmp_path / "deep" / "r.json").read_text())["comparable"] is False
+    assert oct((tmp_path / "deep" / "r.json").stat().st_mode & 0o777) == "0o644"
+
+
+def write(tmp_path: Path, **changes: object) -> Path:
+    record = make_result().to_json()
+    for place, value in changes.items():
+        *way, last = place.split("__")
+        target = record
+        for step in way:
+            target = target[step]
+        if value is None:
+            del target[last]
+        else:
+            target[last] = value
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(record))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"scores": None}, "at the top level: 'scores' is a required property"),
+        ({"surprise": 1}, "'surprise' was unexpected"),
+        ({"manifest__sha256": "zz"}, "at manifest/sha256"),
+        ({"schema_version": 2}, "schema version 2; this t2av-bench reads up to 1"),
+        ({"scores__AV-index__value": "0.5"}, "at scores/AV-index/value: '0.5' is not of type 'number'"),
+        ({"scores__AV-index__stderr": -1}, "at scores/AV-index/stderr"),
+        ({"comparable": True}, "`comparable` contradicts"),
+        ({"system__name": "x" * 10_000}, "at system/name"),
+    ],
+)
+def test_a_file_that_breaks_the_schema_is_refused_by_place(tmp_path: Path, changes: dict, message: str):
+    with pytest.raises(ResultError, match=message):
+        Result.load(write(tmp_path, **changes))
+
+
+@pytest.mark.parametrize("text", ["", "[", "NaN", '{"scores": Infinity}', "[" * 100_000, '"text"', "1e999", "\x00"])
+def test_a_file_that_is_no_json_object_is_refused(tmp_path: Path, text: str):
+    (tmp_path / "r.json").write_text(text)
+    with pytest.raises(ResultError, match=r"r\.json: (must be a JSON file|is no t2av-bench result)"):
+        Result.load(tmp_path / "r.json")
+
+
+def test_a_score_as_large_as_infinity_is_refused(tmp_path: Path):
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace("1.25", "1e999"))
+    with pytest.raises(ResultError, match=r"the score FA\(VT\)D must be finite"):
+        Result.load(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(ResultError, match=r"gone\.json: cannot be read \(No such file"):
+        Result.load(tmp_path / "gone.json")
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    make_result("old").save(tmp_path / "r.json")
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(ResultError, match="cannot be written .No space left"):
+        make_result("new").save(tmp_path / "r.json")
+    assert [path.name for path in tmp_path.iterdir()] == ["r.json"]
+    assert Result.load(tmp_path / "r.json").system["name"] == "old"
+
+
+def test_the_plain_table_shows_value_error_sizes_and_every_caveat():
+    text = format_results([make_result()])
+    assert "my system on m (128 of 128 clips), lite features, protocol t2av-bench/1" in text
+    assert "FA(VT)D   ↓   1.25   0.125    128      512   64    60" in text
+    assert "FATD-b is absent: the text never changes" in text
+    assert "Note: a note" in text
+    assert "Not comparable: the features are lite, not paper." in text
+
+
+def test_several_systems_share_one_table():
+    lines = format_results([make_result("a"), make_result("bb", 10.0)]).splitlines()
+    assert lines[0].split() == ["system", "FA(VT)D", "↓", "AV-index", "↑"]
+    assert lines[2].split() == ["a", "1.25", "±", "0.125", "0.5"]
+    assert lines[3].split() == ["bb", "10", "±", "0.125", "0.5"]
+
+
+def test_names_are_inert_in_markdown_and_latex():
+    hostile = "a|b_c & 50% \\x"
+    assert "| a\\|b_c & 50% \\\\x | 1.25 ± 0.125 | 0.5 |" in format_results([make_result(hostile)], "markdown")
+    latex = format_results([make_result(hostile)], "latex")
+    assert r"a|b\_c \& 50\% \textbackslash{}x & 1.25 $\pm$ 0.125 & 0.5 \\" in latex
+    assert latex.count("{") == latex.count("}")
+
+
+def test_csv_keeps_every_digit():
+    text = format_results([make_result(value=1 / 3)], "csv")
+    assert text.splitlines()[1] == "my system,FA(VT)D,0.3333333333333333,0.125,128,512,64,60,False"
+
+
+def test_json_is_the_result_file():
+    result = make_result()
+    assert json.loads(format_results([result], "json")) == json.loads(json.dumps(result.to_json()))
+    assert len(json.loads(format_results([result, replace(result, seed=1)], "json"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (1e-12, "0"), (0.12345, "0.1235"), (12.345, "12.35"), (12345.6, "12346"), (2.5e7, "2.50e+07"),
+     (-0.05, "-0.05"), (5e-5, "5.00e-05")],
+)  # fmt: skip
+def test_numbers_have_four_digits(value: float, text: str):
+    assert number(value) == text
