@@ -41,7 +41,7 @@ CROP_PX = 112
 MEANS = (104.0, 117.0, 128.0)
 
 # Rows per pass through (convolutions, linear layers).
-_CHUNKS_N: Mapping[str, tuple[int, int]] = {"cpu": (2, 16), "cuda": (32, 32)}
+_CHUNKS_N: Mapping[str, tuple[int, int]] = {"cpu": (2, 16), "cuda": (16, 32)}
 
 
 class C3DExtractor(NetworkExtractor, VideoExtractor):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
 # Rows per pass through (convolutions, linear layers).
-_CHUNKS_N: Mapping[str, tuple[int, int]] = {"cpu": (2, 16), "cuda": (32, 32)}
+_CHUNKS_N: Mapping[str, tuple[int, int]] = {"cpu": (2, 16), "cuda": (16, 32)}
 _CLASSES_N = 527
 # Five poolings by two leave one of 32 frames; frame 32 starts with sample 31 * 160.
 _SHORTEST_N = 31 * HOP_N

@@ -139,10 +139,11 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
 
         return in_fixed_chunks(project, features, linear_n)
 
-    def prepare(self) -> None:
-        """Build the network and read the PCA parameters now; see the base class."""
-        super().prepare()
-        self._pca_parameters()
+    def check(self) -> None:
+        """Find and verify weights, PCA parameters and device; see the base class."""
+        super().check()
+        if self.pca is not None:
+            self.pca.check()
 
     def _pca_tensors(self, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
         import torch

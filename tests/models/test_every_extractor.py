@@ -114,6 +114,15 @@ def test_an_embedding_does_not_depend_on_its_batch(
     np.testing.assert_array_equal(extractor.embed_batch(np.concatenate([other, rows[-1:]]))[1:], embeddings[-1:])
 
 
+@pytest.mark.gpu
+def test_cuda_agrees_with_cpu(case: Case, batch: tuple[np.ndarray, np.ndarray]) -> None:
+    rows, embeddings = batch
+    on_cuda = get_extractor(case.name, **{**case.base_options, "device": "cuda"})
+    embedded = on_cuda.embed_batch(rows)
+    np.testing.assert_allclose(embedded, embeddings, rtol=0, atol=1e-4 * np.abs(embeddings).max())
+    np.testing.assert_array_equal(on_cuda.embed_batch(rows[:1]), embedded[:1])
+
+
 def test_no_rows_give_no_embeddings(case: Case, extractor: Extractor) -> None:
     assert extractor.embed_batch(case.rows(np.random.default_rng(0), 0)).shape == (0, extractor.dim)
 
