@@ -19,8 +19,11 @@ Other columns are kept out of the table and of its hash.
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,8 +34,12 @@ import pandas as pd
 from t2av_bench.errors import ManifestError
 
 COLUMNS = ("clip_id", "source", "media", "start_s", "duration_s", "caption", "labels", "split")
+_TEXTS = tuple(column for column in COLUMNS if column not in ("start_s", "duration_s"))
 _NEEDED = ("clip_id", "media", "caption")
 _DEFAULTS: dict[str, Any] = {"source": "", "start_s": 0.0, "duration_s": 10.0, "labels": "", "split": ""}
+# Control characters have no place in a name or a caption, and two of them separate fields in the hash; half characters
+# (surrogates) cannot be written to a file.
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
 _MAX_ID_BYTES = 200  # leaves room for an ending within the 255 bytes a file name may have
 
 
@@ -116,33 +123,51 @@ def read_manifest(path: str | Path) -> Manifest:
         raise ManifestError(f"{path}: no such file")
     try:
         table = reader(path)
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise ManifestError(f"{path}: cannot be read as a table ({error})") from error
     return Manifest(name=path.stem, table=table, data_dir=path.parent)
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> None:
     """Write a manifest as CSV that :func:`read_manifest` reads back with the same hash."""
-    manifest.table.to_csv(path, index=False, lineterminator="\n")
+    # Quotes around all text: a lone carriage return would end a row otherwise.
+    manifest.table.to_csv(path, index=False, lineterminator="\n", encoding="utf-8", quoting=csv.QUOTE_NONNUMERIC)
 
 
 def _read_csv(path: Path) -> pd.DataFrame:
-    return pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    # Not pandas: it takes a row that is too short for one with NaN, and rows that are too long for an index.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = [row for row in csv.reader(file, strict=True) if row]
+    if not rows:
+        return pd.DataFrame()
+    header = rows.pop(0)
+    if len(set(header)) < len(header):
+        raise ValueError("two columns have the same name")
+    for i, row in enumerate(rows):
+        if len(row) != len(header):
+            raise ValueError(f"row {i + 2} has {len(row)} fields, the header has {len(header)}")
+    return pd.DataFrame(rows, columns=header, dtype=object)
 
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
-    table = pd.read_json(path, lines=True, dtype=False, convert_dates=False, encoding="utf-8")
-    # An absent key becomes NaN; every other value is judged as text, as in a CSV.
-    return table.map(lambda cell: "" if isinstance(cell, float) and math.isnan(cell) else str(cell))
+    # Not pandas: it changes the last digits of numbers.
+    with path.open(encoding="utf-8-sig") as file:
+        rows = [json.loads(line) for line in file if line.strip()]
+    for i, row in enumerate(rows):
+        if not isinstance(row, dict):
+            raise ValueError(f"row {i + 2} is not an object")
+    # Every value is judged as text, as in a CSV; an absent or null one is empty there.
+    columns = dict.fromkeys(key for row in rows for key in row)
+    cells = {key: ["" if row.get(key) is None else str(row[key]) for row in rows] for key in columns}
+    return pd.DataFrame(cells, dtype=object)
 
 
 def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the table with exactly :data:`COLUMNS`, typed; raise on the first broken rule."""
     for column in _NEEDED:
         if column not in table.columns:
-            raise ManifestError(
-                f"{name}: there must be a column {column!r}; found {', '.join(map(str, table.columns))}"
-            )
+            found = ", ".join(map(str, table.columns)) or "none"
+            raise ManifestError(f"{name}: there must be a column {column!r}; found {found}")
     if len(table) == 0:
         raise ManifestError(f"{name}: there must be at least one clip; the table is empty")
     columns = {c: list(table[c]) if c in table else [_DEFAULTS[c]] * len(table) for c in COLUMNS}
@@ -152,11 +177,14 @@ def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
             _number(v, _DEFAULTS[column], lowest, f"{name}: row {i + 2}, column {column!r}")
             for i, v in enumerate(columns[column])
         ]
+    for column in _TEXTS:
+        for i, text in enumerate(columns[column]):
+            _check_text(text, f"{name}: row {i + 2}, column {column!r}")
     _check_ids(columns["clip_id"], name)
     for i, media in enumerate(columns["media"]):
-        _check_media(str(media), f"{name}: row {i + 2}, column 'media'")
+        _check_media(media, f"{name}: row {i + 2}, column 'media'")
     for i, caption in enumerate(columns["caption"]):
-        if not str(caption).strip():
+        if not caption.strip():
             raise ManifestError(f"{name}: row {i + 2}, column 'caption': must not be empty")
     return pd.DataFrame(columns, columns=list(COLUMNS))
 
@@ -170,17 +198,24 @@ def _number(value: Any, default: float, lowest: float, where: str) -> float:
         raise ManifestError(f"{where}: must be a number of seconds, got {value!r}") from None
     if not math.isfinite(number) or number < lowest:
         raise ManifestError(f"{where}: must be finite and {'positive' if lowest else 'not negative'}, got {value!r}")
-    return number
+    return number + 0.0  # no negative zero, which the hash would tell from zero
 
 
-def _check_ids(ids: list[Any], name: str) -> None:
+def _check_text(text: Any, where: str) -> None:
+    if not isinstance(text, str):
+        raise ManifestError(f"{where}: must be text, got {text!r}")
+    if _FORBIDDEN.search(text):
+        raise ManifestError(f"{where}: must hold no control characters and no half characters, got {text!r}")
+
+
+def _check_ids(ids: list[str], name: str) -> None:
     seen: dict[str, int] = {}
     for i, clip_id in enumerate(ids):
         where = f"{name}: row {i + 2}, column 'clip_id'"
-        if not isinstance(clip_id, str) or not clip_id.strip():
+        if not clip_id.strip():
             raise ManifestError(f"{where}: must not be empty")
         # The id becomes a file name, so it must not be able to name any other place.
-        if clip_id in (".", "..") or any(c in "/\\\x00" or ord(c) < 32 for c in clip_id):
+        if clip_id in (".", "..") or any(c in "/\\" or ord(c) < 32 for c in clip_id):
             raise ManifestError(f"{where}: must be usable as a file name, without separators, got {clip_id!r}")
         if len(clip_id.encode()) > _MAX_ID_BYTES:
             raise ManifestError(f"{where}: must be at most {_MAX_ID_BYTES} bytes long, got {len(clip_id.encode())}")
@@ -191,7 +226,7 @@ def _check_ids(ids: list[Any], name: str) -> None:
 
 def _check_media(media: str, where: str) -> None:
     path = Path(media.replace("\\", "/"))
-    if not media.strip() or "\x00" in media:
+    if not media.strip():
         raise ManifestError(f"{where}: must name a file")
     if path.is_absolute() or ".." in path.parts or (len(media) > 1 and media[1] == ":"):
         raise ManifestError(f"{where}: must stay inside the data folder, got {media!r}")

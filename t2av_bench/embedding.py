@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.errors import MediaError, T2AVBenchError
+from t2av_bench.errors import ManifestError, MediaError, MetricError, T2AVBenchError
 from t2av_bench.models.extractors import ClipSource, Extractor
 from t2av_bench.progress import progress_bar
 from t2av_bench.workers import JobFailure, run_jobs
@@ -124,6 +124,26 @@ def embed_missing(
             # Also after an error or Ctrl-C: what the workers have read is kept.
             for batcher in batchers.values():
                 batcher.flush()
+    return failures
+
+
+def embed_captions(jobs: Sequence[EmbeddingJob], cache: EmbeddingCache) -> dict[str, str]:
+    """Embed captions that are not in the cache, one by one, so that each failure belongs to its clip.
+
+    Returns
+    -------
+    dict
+        Key to reason, for captions that have no embedding.
+    """
+    failures: dict[str, str] = {}
+    for job in {job.key: job for job in jobs}.values():
+        if cache.load(job.key, job.shape) is None:
+            try:
+                embedding = job.extractor.embed_batch(job.extractor.load(job.source))
+            except (MetricError, ManifestError) as error:
+                failures[job.key] = str(error)
+            else:
+                cache.store(job.key, embedding)
     return failures
 
 

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache, entry_key, text_sha256
 from t2av_bench.checking import CheckReport, FileNeed, check_files
-from t2av_bench.embedding import EmbeddingJob, embed_missing
+from t2av_bench.embedding import EmbeddingJob, embed_captions, embed_missing
 from t2av_bench.environment import environment
 from t2av_bench.errors import Problem, ProblemsError, UsageError
 from t2av_bench.home import home
@@ -127,6 +127,7 @@ def evaluate(
     matching = match_predictions(clips, pred_dir)
     media, absent_media = locate_media(clips, _data_dir(benchmark, data_dir))
     problems = [*_too_short_for_a_window(clips, extractors), *matching.problems, *absent_media]
+    problems += _embed_captions(clips, extractors, cache)
 
     needs = _needs(clips, media, matching, choices)
     checked = check_files(needs, cache, num_workers=workers_n, progress=progress)
@@ -175,7 +176,13 @@ def default_features(benchmark: Manifest) -> str:
 
 
 def make_extractors(protocol: Protocol, device: str) -> dict[str, Extractor]:
-    """Make the extractor of each part; parts that share a name share the extractor."""
+    """Make the extractor of each part; parts that share a name share the extractor.
+
+    Raises
+    ------
+    PrerequisiteError
+        If weights are missing: at once, and not after the files have been checked.
+    """
     from t2av_bench.models.extractors.registry import extractor_class
 
     made: dict[str, Extractor] = {}
@@ -184,6 +191,7 @@ def make_extractors(protocol: Protocol, device: str) -> dict[str, Extractor]:
         if extractor_class(name).has_network:
             options = {"weights": protocol.weights, "seed": protocol.weights_seed, "device": device}
         made[name] = get_extractor(name, **options)
+        made[name].check()
     return {part: made[name] for part, name in protocol.extractors.items()}
 
 
@@ -236,18 +244,31 @@ def _settle(clips: Sequence[Clip], problems: Sequence[Problem], on_error: OnErro
     return good
 
 
+def _embed_captions(clips: Sequence[Clip], extractors: dict[str, Extractor], cache: EmbeddingCache) -> list[Problem]:
+    """Embed all captions, which is cheap, so that one without a known word is found before anything costly."""
+    if "text" not in extractors:
+        return []
+    jobs = {clip.clip_id: _caption_job(clip, extractors["text"]) for clip in clips}
+    failures = embed_captions(list(jobs.values()), cache)
+    return [Problem(clip_id, "caption", "", failures[job.key]) for clip_id, job in jobs.items() if job.key in failures]
+
+
+def _caption_job(clip: Clip, extractor: Extractor) -> EmbeddingJob:
+    # A caption has no range; its embedding serves every clip with the same words.
+    key = entry_key(text_sha256(clip.caption), 0.0, 0.0, extractor.fingerprint)
+    return EmbeddingJob(key, extractor, ClipSource(Path(), 0.0, 0.0, clip.caption))
+
+
 def _clip_jobs(
     clip: Clip, media: dict[str, Path], matching: Matching, checked: CheckReport, extractors: dict[str, Extractor]
 ) -> ClipJobs:
     """Say what is embedded of a clip, and under which key it lies in the cache."""
 
     def job(extractor: Extractor, path: Path, start_s: float) -> EmbeddingJob:
-        text = extractor.modality == "text"
-        content = text_sha256(clip.caption) if text else checked.contents[path]
-        # A caption has no range; its embedding serves every clip with the same words.
-        span_s = (0.0, 0.0) if text else (start_s, clip.duration_s)
-        source = ClipSource(path, start_s, clip.duration_s, clip.caption)
-        return EmbeddingJob(entry_key(content, *span_s, extractor.fingerprint), extractor, source)
+        if extractor.modality == "text":
+            return _caption_job(clip, extractor)
+        key = entry_key(checked.contents[path], start_s, clip.duration_s, extractor.fingerprint)
+        return EmbeddingJob(key, extractor, ClipSource(path, start_s, clip.duration_s))
 
     reference, generated = media[clip.clip_id], matching.files[clip.clip_id]
     return ClipJobs(

@@ -23,7 +23,8 @@ INK: Colour = (24, 22, 28)
 
 def shade(colour: Colour, percent: int) -> Colour:
     """Return a darker (below 100) or lighter colour."""
-    return tuple(min(255, channel * percent // 100) for channel in colour)  # type: ignore[return-value]
+    red, green, blue = (min(255, channel * percent // 100) for channel in colour)
+    return red, green, blue
 
 
 class Canvas:

@@ -35,7 +35,7 @@ def write_prediction_sets(
     other-noise   same contacts, pitches and strengths; background and random parts drawn again
     late-0.5s     the clip's own, half a second late, after background noise
     swapped       another clip's, of another family wherever possible
-    noise         white noise as loud as the clip
+    noise         white noise, equally loud in every clip, so that not even its level follows the picture
     ============= ==================================================================================
 
     Parameters
@@ -70,12 +70,17 @@ def write_prediction_sets(
     folders = {name: Path(out) / name for name in SET_NAMES}
     for folder in folders.values():
         folder.mkdir(parents=True, exist_ok=True)
+    level = _rms(np.concatenate(list(own.values())).astype(np.int64))
     for scene in scenes:
-        sounds = _sounds(scene, own[scene.clip_id], own[partner[scene.clip_id]], seed)
+        sounds = _sounds(scene, own[scene.clip_id], own[partner[scene.clip_id]], seed, level)
         for name, pcm in sounds:
             with replacing(folders[name] / f"{scene.clip_id}.wav") as path:
                 soundfile.write(path, pcm, SR_HZ, subtype="PCM_16")
     return folders
+
+
+def _rms(samples: NDArray[np.int64]) -> float:
+    return sqrt(int((samples * samples).sum()) / len(samples))
 
 
 def swap_partners(family_of: dict[str, str]) -> dict[str, str]:
@@ -89,14 +94,12 @@ def swap_partners(family_of: dict[str, str]) -> dict[str, str]:
 
 
 def _sounds(
-    scene: Scene, own: NDArray[np.int16], other: NDArray[np.int16], seed: int
+    scene: Scene, own: NDArray[np.int16], other: NDArray[np.int16], seed: int, noise_level: float
 ) -> Iterator[tuple[str, NDArray[np.int16]]]:
     realisation = seed + 1  # 0 is the clip's own
     yield "reference", own
     yield "other-noise", scene.pcm(realisation)
     yield "late-0.5s", np.concatenate([scene.room_pcm(realisation)[:LATE_SAMPLES], own[:-LATE_SAMPLES]])
     yield "swapped", other
-    wide = own.astype(np.int64)
-    rms = sqrt(int((wide * wide).sum()) / len(own))
-    white = Stream("t2av-mini predictions", scene.clip_id, seed).white(len(own)) * (LSB * rms)
+    white = Stream("t2av-mini predictions", scene.clip_id, seed).white(len(own)) * (LSB * noise_level)
     yield "noise", np.rint(np.clip(white, -32767, 32767)).astype(np.int16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
@@ -28,7 +29,7 @@ TEST_SHA256 = "29d5c03523b9266c1aee19a96feaf31f3752a56c206afff085ebef25705a493f"
 """Hash of the official test split's manifest."""
 
 _VERSION_FILE = "world-version.txt"
-_CLIPS_PER_WORKER = 200  # starting a process costs about as much as rendering this many clips is worth
+_CLIPS_PER_WORKER = 200  # with fewer, starting another process takes longer than it saves
 
 
 def render(
@@ -69,7 +70,7 @@ def render(
     Raises
     ------
     UsageError
-        If the folder holds clips of another version of the world, or an argument is out of range.
+        If the folder holds clips of another version of the world, an argument is out of range, or workers cannot start.
     """
     if n < 1:
         raise UsageError(f"n must be at least 1, got {n}")
@@ -180,7 +181,14 @@ def _render_all(task: partial[None], indices: list[int], num_workers: int | None
         return
     # Not fork: the caller may run threads, and a forked child of a threaded process can hang.
     with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(task, indices, chunksize=8)
+        try:
+            yield from pool.map(task, indices, chunksize=8)
+        except BrokenProcessPool as error:
+            raise UsageError(
+                "a worker process ended early: a script that renders with workers must start under"
+                ' `if __name__ == "__main__":` (num_workers=0 needs none), and memory must suffice;'
+                " rendering again goes on where it stopped"
+            ) from error
 
 
 def _clip_table(scenes: list[Scene], split: str) -> pd.DataFrame:

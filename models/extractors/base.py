@@ -116,6 +116,9 @@ class Extractor(ABC):
     def embed_batch(self, inputs: npt.NDArray[Any]) -> Float32Array:
         """Embed a batch of rows, shape (rows, ...), as float32 of shape (rows, dim); the device part."""
 
+    def check(self) -> None:  # noqa: B027 - most extractors need nothing
+        """Raise if weights or a device are missing, at little cost; called before any work."""
+
     @property
     def not_comparable(self) -> str:
         """Why embeddings of this extractor must not be put on a leaderboard; empty if they may."""

@@ -67,7 +67,7 @@ def slaney_mel_matrix(bands_n: int, fft_n: int, sr_hz: float, low_hz: float, hig
     def mel(hz: float) -> float:
         if hz < _MEL_BREAK_HZ:
             return hz / _HZ_PER_LINEAR_MEL
-        return break_mel + float(np.log(hz / _MEL_BREAK_HZ)) / log_step
+        return float(break_mel + np.log(hz / _MEL_BREAK_HZ) / log_step)
 
     edges_mel = np.linspace(mel(low_hz), mel(high_hz), bands_n + 2)
     edges_hz = np.where(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from t2av_bench.errors import MetricError, PrerequisiteError, UsageError
 from t2av_bench.models.extractors.arithmetic import exact_arithmetic, resolve_device
-from t2av_bench.models.extractors.base import Extractor, Float32Array
+from t2av_bench.models.extractors.base import GRID_SR_HZ, WINDOW_S, Extractor, Float32Array
 from t2av_bench.models.extractors.catalogue import WEIGHTS, WeightsEntry
 from t2av_bench.models.extractors.drawn import DRAWING_RULE, draw_state_dict
 from t2av_bench.models.extractors.weights import apply_state_dict, file_sha256, find_weights, load_state_dict
@@ -110,6 +110,8 @@ class NetworkExtractor(Extractor):
     device
         ``"auto"`` (CUDA where there is one), ``"cpu"``, ``"cuda"`` or ``"cuda:1"``. Not part of the fingerprint:
         devices differ by rounding only.
+    hop_s
+        Distance between window starts in seconds, a multiple of 1/16000; without meaning for clip-level extractors.
 
     Notes
     -----
@@ -123,8 +125,15 @@ class NetworkExtractor(Extractor):
     load_key: ClassVar[str] = "state_dict"
     row_shape: ClassVar[tuple[int | None, ...]]
     row_dtype: ClassVar[type[np.generic]] = np.float32
+    has_network = True
 
-    def __init__(self, *, weights: str | Path = PUBLISHED, seed: int = 0, device: str = "auto") -> None:
+    def __init__(
+        self, *, weights: str | Path = PUBLISHED, seed: int = 0, device: str = "auto", hop_s: float = WINDOW_S
+    ) -> None:
+        hop_n = hop_s * GRID_SR_HZ
+        if hop_n < 1 or abs(hop_n - round(hop_n)) > 1e-6:
+            raise UsageError(f"`hop_s` must be a positive multiple of 1/16000 s; got {hop_s!r}.")
+        self.hop_s = float(hop_s)
         self.weights = ChosenWeights(WEIGHTS[self.weights_name], weights, seed)
         self.device = device
         self._network: torch.nn.Module | None = None
@@ -138,8 +147,9 @@ class NetworkExtractor(Extractor):
         """Map rows on the device to embeddings, shape (rows, dim), in chunks of fixed size."""
 
     def options(self) -> dict[str, Any]:
-        """Return what the weights add; subclasses add their own choices."""
-        return self.weights.options()
+        """Return weights and hop; subclasses add their own choices."""
+        options = self.weights.options()
+        return options if self.unit == "clip" else {**options, "hop_s": self.hop_s}
 
     @property
     def not_comparable(self) -> str:
@@ -155,6 +165,12 @@ class NetworkExtractor(Extractor):
     def network(self) -> torch.nn.Module:
         """The torch network with its weights, in evaluation mode on the device; built on first use."""
         return self._ready()[0]
+
+    def check(self) -> None:
+        """Find and verify the weights and the device without building the network; raises as :meth:`prepare`."""
+        resolve_device(self.device)
+        if not self.weights.is_random:
+            _ = self.weights.path
 
     def prepare(self) -> None:
         """Build the network now, so that missing weights are reported before anything costly.

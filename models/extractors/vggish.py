@@ -89,10 +89,7 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
         seed: int = 0,
         device: str = "auto",
     ) -> None:
-        super().__init__(weights=weights, seed=seed, device=device)
-        if round(hop_s * GRID_SR_HZ) < 1 or abs(hop_s * GRID_SR_HZ - round(hop_s * GRID_SR_HZ)) > 1e-6:
-            raise UsageError(f"`hop_s` must be a positive multiple of 1/16000 s; got {hop_s!r}.")
-        self.hop_s = float(hop_s)
+        super().__init__(weights=weights, seed=seed, device=device, hop_s=hop_s)
         self.relu = bool(relu)
         self.pca = None if pca is False else ChosenWeights(WEIGHTS["vggish-pca"], PUBLISHED if pca is True else pca, 0)
         if self.pca is not None and self.pca.is_random:
@@ -102,7 +99,7 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
     def options(self) -> dict[str, Any]:
         """Return weights, hop, activation, and the SHA-256 of the PCA parameters or None."""
         pca_sha256 = None if self.pca is None else self.pca.sha256
-        return {**super().options(), "hop_s": self.hop_s, "relu": self.relu, "pca_sha256": pca_sha256}
+        return {**super().options(), "relu": self.relu, "pca_sha256": pca_sha256}
 
     @property
     def not_comparable(self) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -131,7 +132,8 @@ def load_checkpoint(path: str | Path) -> Any:
     if not path.is_file():
         raise PrerequisiteError(f"The weights file {path} does not exist.")
     try:
-        with _numpy_content_allowed():
+        with _numpy_content_allowed(), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
         first_line = str(error).strip().partition("\n")[0]

@@ -173,12 +173,12 @@ def test_official_split_is_rendered_once_and_then_only_read(monkeypatch: pytest.
     def never(*_: object) -> None:
         raise AssertionError("rendered again")
 
-    monkeypatch.setattr(rendering, "render", never)
-    again = load_test_split()
+    with monkeypatch.context() as patch:
+        patch.setattr(rendering, "render", never)
+        again = load_test_split()
     assert again.official
     assert again.sha256 == manifest.sha256
 
-    monkeypatch.undo()
     changed = manifest.data_dir / "manifest.csv"
     changed.write_text(changed.read_text().replace("drum", "gong"))
     with pytest.raises(
@@ -210,6 +210,22 @@ def test_two_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert both[0].sha256 == both[1].sha256
     render("train", 6, 9, tmp_path / "alone")
     assert _bytes_by_name(tmp_path / "both") == _bytes_by_name(tmp_path / "alone")
+
+
+def test_script_without_main_guard_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from t2av_bench.errors import UsageError\n"
+        "from t2av_bench.manifests.mini import render\n"
+        "try:\n"
+        f"    render('train', 2, 0, {str(tmp_path / 'out')!r}, num_workers=1)\n"
+        "except UsageError as error:\n"
+        "    print(error)\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment, timeout=60)
+    assert "must start under `if __name__" in done.stdout
 
 
 @pytest.mark.slow

@@ -1,0 +1,108 @@
+"""PANNs CNN14 at 16 kHz: one 2048-d embedding and 527 AudioSet logits per clip.
+
+The whole clip is one input, as in the network's own training; rows of a batch must have one length. Against the
+original's code, with equal weights and waveforms, embeddings and logits agree within 1e-6 absolute (values near 0.05;
+``tests/models/test_panns.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from t2av_bench.errors import MetricError, PrerequisiteError
+from t2av_bench.models.extractors.arithmetic import in_fixed_chunks
+from t2av_bench.models.extractors.base import GRID_SR_HZ, AudioExtractor, Float32Array
+from t2av_bench.models.extractors.mel import HOP_N
+from t2av_bench.models.extractors.network import NetworkExtractor
+
+if TYPE_CHECKING:
+    import torch
+
+# Rows per pass through (convolutions, linear layers).
+_CHUNKS_N: Mapping[str, tuple[int, int]] = {"cpu": (2, 16), "cuda": (32, 32)}
+_CLASSES_N = 527
+# Five poolings by two leave one of 32 frames; frame 32 starts with sample 31 * 160.
+_SHORTEST_N = 31 * HOP_N
+
+
+class PannsExtractor(NetworkExtractor, AudioExtractor):
+    """CNN14-16k embeddings, one per clip.
+
+    Rows are whole clips, shape (samples,) float32 at 16 kHz, at least 0.31 s.
+
+    Parameters
+    ----------
+    weights, seed, device
+        See :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
+    """
+
+    name = "panns"
+    version = 1
+    unit = "clip"
+    dim = 2048
+    weights_name = "panns"
+    load_key = "model"
+    row_shape = (None,)
+
+    def windows(self, samples: Float32Array, duration_s: float) -> npt.NDArray[Any]:
+        """Return the clip as the only row, shape (1, samples)."""
+        return np.asarray(samples, np.float32)[None]
+
+    def build_network(self) -> torch.nn.Module:
+        """Return CNN14."""
+        from t2av_bench.models.extractors.networks.cnn14 import Cnn14
+
+        return Cnn14()
+
+    def arrange(self, network: Any) -> torch.nn.Module:
+        """Refuse a file that was trained on another spectrogram of the same size."""
+        if not self.weights.is_random and not network.stores_our_front_end():
+            raise PrerequisiteError(
+                f"{self.weights.path} was trained with another mel filter bank than 64 Slaney bands from 50 to 8000 Hz "
+                "at 16 kHz; this extractor needs PANNs' Cnn14_16k."
+            )
+        return network  # type: ignore[no-any-return]
+
+    def forward(self, network: Any, rows: torch.Tensor) -> torch.Tensor:
+        """Map waveforms (rows, samples) to embeddings (rows, 2048)."""
+        convolutions_n, linear_n = _CHUNKS_N[rows.device.type]
+        return in_fixed_chunks(network.embed, in_fixed_chunks(network.pooled, rows, convolutions_n), linear_n)
+
+    def embed_and_classify(self, inputs: npt.NDArray[Any]) -> tuple[Float32Array, Float32Array]:
+        """Embed a batch and classify it in one go.
+
+        Parameters
+        ----------
+        inputs
+            Shape (rows, samples), float32, 16 kHz.
+
+        Returns
+        -------
+        embeddings : numpy.ndarray, shape (rows, 2048), float32
+            As :meth:`embed_batch`.
+        logits : numpy.ndarray, shape (rows, 527), float32
+            Before the sigmoid, in AudioSet's order of classes; inception score and KL divergence are computed from
+            these.
+        """
+
+        def both(network: Any, rows: torch.Tensor) -> torch.Tensor:
+            import torch
+
+            embeddings = self.forward(network, rows)
+            logits = in_fixed_chunks(network.classify, embeddings, _CHUNKS_N[rows.device.type][1])
+            return torch.cat([embeddings, logits], dim=1)
+
+        joined = self._run(both, inputs, self.dim + _CLASSES_N)
+        return np.ascontiguousarray(joined[:, : self.dim]), np.ascontiguousarray(joined[:, self.dim :])
+
+    def _check_rows(self, inputs: npt.NDArray[Any]) -> None:
+        super()._check_rows(inputs)
+        if inputs.shape[1] < _SHORTEST_N:
+            raise MetricError(
+                f"panns needs clips of at least {_SHORTEST_N / GRID_SR_HZ:.2f} s; "
+                f"got {inputs.shape[1] / GRID_SR_HZ:.3f} s."
+            )

@@ -1,0 +1,221 @@
+"""word2vec: the mean of a caption's Google News word vectors, 300-d.
+
+The published file cannot be searched without reading all of its 3.6 GB, so it is converted once, with gensim, into a
+form of which lookups read only the words they need (``weights/word2vec-<hash>/`` in the home folder).
+
+How a caption becomes words: runs of letters and digits, apostrophes inside a word kept. The vocabulary is
+case-sensitive, lacks stop words ("a", "and", "of", "to") and writes numbers of more than one digit as "##", so each
+word is looked up in lower case (the capital that begins a sentence means nothing), as written, capitalised, in upper
+case, with digits replaced, and at last without what follows its apostrophe; the first form found counts. Words found
+in no form are left out of the mean.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import re
+import shutil
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+
+from t2av_bench.errors import MetricError, PrerequisiteError
+from t2av_bench.home import home
+from t2av_bench.models.extractors.base import Float32Array, TextExtractor
+from t2av_bench.models.extractors.catalogue import WEIGHTS
+from t2av_bench.models.extractors.network import PUBLISHED, ChosenWeights
+
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_BLOCK_BYTES = 1 << 20
+_TOKENISATION = 1
+
+
+def words_of(caption: str) -> list[str]:
+    """Split a caption into words: runs of letters and digits, with apostrophes inside.
+
+    Examples
+    --------
+    >>> words_of("A dog's bark, then 25 high-pitched beeps")
+    ['A', "dog's", 'bark', 'then', '25', 'high', 'pitched', 'beeps']
+    """
+    return [word.replace("’", "'") for word in _WORD.findall(caption)]
+
+
+def forms_of(word: str) -> Iterator[str]:
+    """Yield the forms in which a word is looked up, the first wanted most."""
+    yield from (word.lower(), word, word.capitalize(), word.upper())
+    if any(character.isdigit() for character in word):
+        yield re.sub(r"\d", "#", word)
+    stem, apostrophe, _ = word.partition("'")
+    if apostrophe:
+        yield from forms_of(stem)
+
+
+class Word2VecExtractor(TextExtractor):
+    """Mean word vectors, one per caption.
+
+    Parameters
+    ----------
+    weights
+        ``"published"``, ``"random"``, or the path of a file in the binary word2vec format, gzip-compressed if its name
+        ends in ``.gz``. Random vectors are uniform with unit variance, from a hash of seed and lower-cased word.
+    seed
+        Of random vectors.
+    device
+        Accepted like every network's and without effect.
+    """
+
+    name = "word2vec"
+    version = 1
+    dim = 300
+    has_network = True
+
+    def __init__(self, *, weights: str | Path = PUBLISHED, seed: int = 0, device: str = "auto") -> None:
+        self.weights = ChosenWeights(WEIGHTS["word2vec"], weights, seed)
+        self.device = device
+        self._vectors: Any = None
+        self._content_sha256: str | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Return the hash of the decompressed vectors, or the seed, and the version of the splitting into words."""
+        chosen = self.weights.options() if self.weights.is_random else {"weights_sha256": self.weights_sha256}
+        return {**chosen, "tokenisation": _TOKENISATION}
+
+    @property
+    def weights_sha256(self) -> str | None:
+        """SHA-256 of the decompressed file, None for random vectors."""
+        if self.weights.is_random:
+            return None
+        if not self.weights.is_file:
+            return self.weights.entry.content_sha256
+        if self._content_sha256 is None:
+            self._content_sha256 = _content_sha256(self.weights.path)
+        return self._content_sha256
+
+    @property
+    def not_comparable(self) -> str:
+        """Why embeddings must not be put on a leaderboard; empty with the published vectors, however compressed."""
+        if self.weights.is_file and self.weights_sha256 == self.weights.entry.content_sha256:
+            return ""
+        return self.weights.not_comparable
+
+    def check(self) -> None:
+        """Open the vectors, converting them on first use; raises as :meth:`prepare`."""
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Convert and open the vectors now, so that a missing file is reported before anything costly.
+
+        Raises
+        ------
+        PrerequisiteError
+            If the file is missing, unverified or not in the binary word2vec format.
+        """
+        sha256 = self.weights_sha256
+        if sha256 is not None and self._vectors is None:
+            self._vectors = _open_vectors(self.weights, sha256)
+            if self._vectors.vector_size != self.dim:
+                raise PrerequisiteError(
+                    f"{self.weights.path} must hold vectors of {self.dim} numbers; got {self._vectors.vector_size}."
+                )
+
+    def embed_captions(self, captions: list[str]) -> Float32Array:
+        """Embed captions.
+
+        Returns
+        -------
+        numpy.ndarray, shape (captions, 300), float32
+
+        Raises
+        ------
+        MetricError
+            If no word of a caption is in the vocabulary: names the caption.
+        """
+        self.prepare()
+        embeddings = np.zeros((len(captions), self.dim), np.float32)
+        for row, caption in zip(embeddings, captions, strict=True):
+            vectors = [vector for word in words_of(caption) if (vector := self._vector(word)) is not None]
+            if not vectors:
+                raise MetricError(
+                    f"Every caption must hold a word that word2vec knows; none is known in {caption!r}. "
+                    "Correct the caption or leave the clip out."
+                )
+            row[:] = np.mean(vectors, axis=0, dtype=np.float64)
+        return embeddings
+
+    def _vector(self, word: str) -> Float32Array | None:
+        if self.weights.is_random:
+            return _random_vector(word.lower(), self.weights.seed, self.dim)
+        index = next((self._vectors.key_to_index[f] for f in forms_of(word) if f in self._vectors.key_to_index), None)
+        if index is None:
+            return None
+        vector: Float32Array = np.asarray(self._vectors.vectors[index], np.float32)
+        return vector
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_vectors": None}
+
+
+def _random_vector(word: str, seed: int, dim: int) -> Float32Array:
+    """Uniform in ±sqrt(3) from SHAKE-256 of seed and word: the same on every platform."""
+    digest = hashlib.shake_256(f"{seed}/{word}".encode()).digest(4 * dim)
+    uniform = np.frombuffer(digest, "<u4").astype(np.float64) / 2**32
+    vector: Float32Array = ((2 * uniform - 1) * np.sqrt(3)).astype(np.float32)
+    return vector
+
+
+def _open_vectors(weights: ChosenWeights, sha256: str) -> Any:
+    """Return gensim's vectors, mapped into memory; the file itself is needed on first use only."""
+    from gensim.models import KeyedVectors
+
+    folder = home() / "weights" / f"word2vec-{sha256[:16]}"
+    if not folder.is_dir():
+        _convert(weights.path, folder)
+    return KeyedVectors.load(str(folder / "vectors.kv"), mmap="r")
+
+
+def _convert(path: Path, folder: Path) -> None:
+    """Write the vectors beside their vocabulary, complete or not at all."""
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        vectors = _read_binary(path)
+        vectors.save(str(partial / "vectors.kv"), separately=["vectors"])
+        partial.rename(folder)
+    except OSError:
+        if not folder.is_dir():  # another process may have been faster
+            raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _read_binary(path: Path) -> Any:
+    from gensim.models import KeyedVectors
+
+    try:
+        return KeyedVectors.load_word2vec_format(str(path.absolute()), binary=True)
+    except (ValueError, EOFError, AssertionError, MemoryError, gzip.BadGzipFile, zlib.error) as error:
+        raise PrerequisiteError(
+            f"{path} must be in the binary word2vec format (a line with the numbers of words and dimensions, then each "
+            f"word, a blank and its float32 numbers), gzip-compressed if and only if its name ends in .gz: {error!r}."
+        ) from error
+
+
+def _decompressed(path: Path) -> IO[bytes]:
+    return cast("IO[bytes]", gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+
+
+def _content_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    try:
+        with _decompressed(path) as file:
+            while block := file.read(_BLOCK_BYTES):
+                digest.update(block)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise PrerequisiteError(f"{path} must be a whole gzip file, as its name ends in .gz: {error}.") from error
+    return digest.hexdigest()
