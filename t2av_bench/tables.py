@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
 from t2av_bench.results import Result, Score
@@ -14,7 +15,7 @@ TableFormat = Literal["plain", "latex", "markdown", "csv", "json"]
 FORMATS: tuple[str, ...] = get_args(TableFormat)
 
 
-def format_results(results: Sequence[Result], form: TableFormat = "plain") -> str:
+def format_results(results: Sequence[Result], form: TableFormat = "plain", scores: Sequence[str] | None = None) -> str:
     """Return one or several results as text that ends in a line break.
 
     Parameters
@@ -22,9 +23,14 @@ def format_results(results: Sequence[Result], form: TableFormat = "plain") -> st
     results
         Of one manifest and protocol.
     form
-        ``plain``: one row per score for one result, one row per system for several. ``latex`` (booktabs), ``markdown``
-        and ``csv``: one row per system. ``json``: the content of the result files, a list for several.
+        ``plain``: one row per score for one result, one row per system for several. ``latex`` (booktabs), ``markdown``:
+        one row per system; ``csv``: one row per system and score. ``json``: the result files, a list for several.
+    scores
+        Names of the scores to show, all by default; without effect on ``json``.
     """
+    if scores is not None and form != "json":
+        kept = [name for name in scores if any(name in result.scores for result in results)]
+        results = [replace(r, scores={name: r.scores[name] for name in kept if name in r.scores}) for r in results]
     if form == "json":
         records = [result.to_json() for result in results]
         return json.dumps(records[0] if len(records) == 1 else records, indent=2, ensure_ascii=False) + "\n"

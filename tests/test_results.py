@@ -129,6 +129,12 @@ def test_several_systems_share_one_table():
     assert lines[3].split() == ["bb", "10", "±", "0.125", "0.5"]
 
 
+def test_a_table_may_show_some_of_the_scores_in_any_order():
+    text = format_results([make_result("a"), make_result("b")], scores=("AV-index", "FAD"))
+    assert text.splitlines()[0].split() == ["system", "AV-index", "↑"]
+    assert "FA(VT)D" not in format_results([make_result("a")], "latex", scores=("AV-index",))
+
+
 def test_names_are_inert_in_markdown_and_latex():
     hostile = "a|b_c & 50% \\x"
     assert "| a\\|b_c & 50% \\\\x | 1.25 ± 0.125 | 0.5 |" in format_results([make_result(hostile)], "markdown")
