@@ -12,10 +12,13 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 
 @click.command()
 @click.option(
-    "--pred-dir", required=True, type=click.Path(path_type=Path), help="Folder of predictions: <clip id>.wav …"
+    "--pred-dir",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="Folder of predictions: <clip id>.wav …",
 )
 @click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the reference media.")
+@click.option("--data-dir", type=click.Path(path_type=Path, readable=False), help="Folder of the reference media.")
 @click.option(
     "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
 )
@@ -37,12 +40,14 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 )
 @click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
 @click.option(
-    "--cache-dir", type=click.Path(path_type=Path), help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]"
+    "--cache-dir",
+    type=click.Path(path_type=Path, readable=False),
+    help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]",
 )
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=Path("result.json"),
     show_default=True,
     help="Result file to write.",
