@@ -40,7 +40,7 @@ import numpy.typing as npt
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.stats import Float64Array
-from t2av_bench.metrics.uncertainty import ClipIds, checked_clips, checked_rows
+from t2av_bench.metrics.uncertainty import ClipIds, checked_clips
 
 # At n = 1.25 d the extrapolation is still unbiased in simulation, though ten times as noisy as at n = 4 d.
 _INFINITY_WINDOWS_PER_DIM = 1.25
@@ -70,7 +70,7 @@ class _Sides:
     def __init__(
         self, reference: npt.ArrayLike, generated: npt.ArrayLike, reference_clips: ClipIds, generated_clips: ClipIds
     ) -> None:
-        self.rows = checked_rows(reference, "reference"), checked_rows(generated, "generated")
+        self.rows = _checked_rows(reference, "reference"), _checked_rows(generated, "generated")
         reference_ids = checked_clips(reference_clips, len(self.rows[0]), "reference_clips")
         generated_ids = checked_clips(generated_clips, len(self.rows[1]), "generated_clips")
         # Sorted, so that the order of rows does not change which clips a seed draws.
@@ -253,3 +253,10 @@ def _halvings(clips_n: int, splits: int, seed: int) -> list[tuple[npt.NDArray[np
     half = clips_n // 2
     orders = [rng.permutation(clips_n) for _ in range(splits)]
     return [(order[:half], order[half : 2 * half]) for order in orders]
+
+
+def _checked_rows(rows: npt.ArrayLike, name: str) -> Float64Array:
+    array = np.asarray(rows, dtype=np.float64)
+    if array.ndim != 2 or not np.isfinite(array).all():
+        raise MetricError(f"`{name}` must be an array of shape (n, d) of finite values; got the shape {array.shape}")
+    return array
