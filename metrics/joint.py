@@ -23,6 +23,8 @@ Alignment index
 
 where ⊥ sets the covariance between generated audio and condition to zero, the closed form of random pairing. 1: the
 generated sound is as tied to the condition as the real sound is; 0: no better than random pairing; it may be negative.
+With few clips a real random pairing falls below 0, because a sample of it keeps chance covariances that the closed form
+has not: sounds swapped between clips of other families score -0.32 on the 128 clips of the mini world.
 
 Differences from other implementations
 --------------------------------------
