@@ -9,11 +9,11 @@ Both are accounted for by adding up all influences of a clip, of both sides, bef
 What the error does not cover
 -----------------------------
 It is the spread of the score over other clips of the same kind. The score's bias, of order d / n, is another matter: an
-interval around the plain score usually misses the truth, one around the half-split corrected score of
-:mod:`t2av_bench.metrics.bias` covers it in 93 to 98 % of simulations at ± 1.96 standard errors where clips are many for
-the dimension, and in only 57 to 67 % for 128 clips of 4 similar windows with d = 64, where the correction leaves a bias.
-With fewer windows than dimensions there is no such interval. A percentile bootstrap is no way out: drawing clips twice biases every replicate
-upwards, and its interval holds neither the score nor the truth.
+interval around the plain score usually misses the truth. One around the half-split corrected score of
+:mod:`t2av_bench.metrics.bias` covers it in 93 to 98 % of simulations at ± 1.96 standard errors where clips are many
+for the dimension, and in only 57 to 67 % for 128 clips of 4 similar windows with d = 64, where the correction leaves
+a bias. With fewer windows than dimensions there is no such interval. A percentile bootstrap is no way out: drawing
+clips twice biases every replicate upwards, and its interval holds neither the score nor the truth.
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import tempfile
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from importlib.resources import files
@@ -16,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from t2av_bench.errors import ResultError
+from t2av_bench.files import replacing
 
 SCHEMA_VERSION = 1
 
@@ -112,15 +111,8 @@ class Result:
         check_result(json.loads(text), str(path))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(text)
-                os.chmod(temporary, 0o644)  # mkstemp makes private files; a result is for others to read
-                os.replace(temporary, path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            with replacing(path) as temporary:
+                temporary.write_text(text, encoding="utf-8")
         except OSError as error:
             raise ResultError(f"{path}: the result cannot be written ({error.strerror or error})") from error
 
