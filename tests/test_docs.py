@@ -9,6 +9,7 @@ import inspect
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import t2av_bench
@@ -76,6 +77,17 @@ def test_the_readmes_python_compiles_and_names_what_exists():
                 assert all(hasattr(module, alias.name) for alias in node.names)
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "tb":
                 assert hasattr(t2av_bench, node.attr), node.attr
+
+
+def test_the_readmes_extractor_works(tmp_path: Path):
+    import soundfile
+
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    scope: dict[str, object] = {}
+    exec(next(block for block in blocks if "class Loudness" in block), scope)
+    soundfile.write(tmp_path / "a.wav", np.tile([0.1, -0.1], 32_000), 16_000, subtype="FLOAT")
+    rows = scope["Loudness"]().embed_file(tmp_path / "a.wav")  # type: ignore[operator]
+    np.testing.assert_allclose(rows, np.full((4, 1), -20.0), atol=1e-2)
 
 
 def test_the_readmes_commands_and_files_exist():
