@@ -38,7 +38,7 @@ from t2av_bench.metrics.stats import Float64Array, JointStats, as_stats, check_s
 
 # Below this ratio of the smallest to the largest eigenvalue, roots of eigenvalues lose accuracy (their error is that of
 # the largest eigenvalue divided by their own root) and singular values are used instead.
-_WELL_CONDITIONED = 1e-12
+WELL_CONDITIONED = 1e-12
 
 
 def frechet_distance(reference: JointStats | npt.ArrayLike, generated: JointStats | npt.ArrayLike) -> float:
@@ -102,8 +102,10 @@ def _root_trace_mixed(x: Float64Array, covariance: Float64Array) -> float:
 def _root_trace_full(first: Float64Array, second: Float64Array) -> float:
     """Both sides have more rows than dimensions."""
     factor = _factor(first)
+    if factor.shape[1] == 0:  # a side that does not vary
+        return 0.0
     eigenvalues = linalg.eigvalsh(factor.T @ second @ factor, overwrite_a=True, check_finite=False)
-    if eigenvalues[0] > _WELL_CONDITIONED * eigenvalues[-1]:
+    if eigenvalues[0] > WELL_CONDITIONED * eigenvalues[-1]:
         return float(np.sqrt(eigenvalues).sum())
     return float(linalg.svdvals(factor.T @ _factor(second), overwrite_a=True, check_finite=False).sum())
 
