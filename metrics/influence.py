@@ -34,7 +34,7 @@ import numpy.typing as npt
 from scipy import linalg
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics.frechet import frechet_distance
+from t2av_bench.metrics.joint import index_distances
 from t2av_bench.metrics.stats import Float64Array, JointStats, as_stats, check_same_blocks
 
 
@@ -164,6 +164,59 @@ def frechet_influence(reference: npt.ArrayLike, generated: npt.ArrayLike) -> Inf
     return Influence(fitted.reference(x), fitted.generated(y))
 
 
+@dataclass(frozen=True)
+class IndexInfluenceMap:
+    """The influence function of an alignment index, fitted on balanced statistics and applied to any balanced rows.
+
+    The index is a function of three distances, so its influence follows from theirs by the chain rule. The balancing
+    maps count as fixed.
+    """
+
+    _joint: InfluenceMap
+    _unpaired: InfluenceMap
+    _audio: InfluenceMap
+    _parts: list[slice]  # audio and condition columns
+    _loss: float
+    _possible: float
+
+    @classmethod
+    def fit(cls, reference: JointStats, generated: JointStats) -> IndexInfluenceMap:
+        """Fit on both sides' statistics over ``audio``, first, and one condition.
+
+        Raises
+        ------
+        MetricError
+            If the index is undefined.
+        """
+        distances = index_distances(reference, generated)
+        audio_dim = reference.dims["audio"]
+        return cls(
+            InfluenceMap.fit(reference, generated),
+            InfluenceMap.fit(reference, generated.without_cross("audio")),
+            InfluenceMap.fit(reference.select("audio"), generated.select("audio")),
+            [slice(0, audio_dim), slice(audio_dim, None)],
+            distances.joint - distances.audio_only,
+            distances.unpaired - distances.audio_only,
+        )
+
+    def reference(self, rows: npt.ArrayLike) -> Float64Array:
+        """Return the influence of balanced rows (n, d) of the reference side, shape (n,)."""
+        x = np.asarray(rows, dtype=np.float64)
+        audio = self._audio.reference(x[:, self._parts[0]])
+        return self._chained(audio, self._joint.reference(x), self._unpaired.reference(x))
+
+    def generated(self, rows: npt.ArrayLike) -> Float64Array:
+        """Return the influence of balanced rows (m, d) of the generated side, shape (m,)."""
+        y = np.asarray(rows, dtype=np.float64)
+        audio = self._audio.generated(y[:, self._parts[0]])
+        unpaired = self._unpaired.generated(y, independent=self._parts)
+        return self._chained(audio, self._joint.generated(y), unpaired)
+
+    def _chained(self, audio: Float64Array, joint: Float64Array, unpaired: Float64Array) -> Float64Array:
+        loss = (joint - audio) / self._possible
+        return np.asarray(self._loss / self._possible**2 * (unpaired - audio) - loss)
+
+
 def alignment_index_influence(reference: npt.ArrayLike, generated: npt.ArrayLike, audio_dim: int) -> Influence:
     """Influence of every window on the alignment index of audio with a condition.
 
@@ -188,26 +241,12 @@ def alignment_index_influence(reference: npt.ArrayLike, generated: npt.ArrayLike
     x, y = (np.asarray(rows, dtype=np.float64) for rows in (reference, generated))
     if x.ndim != 2 or not 0 < audio_dim < x.shape[1]:
         raise MetricError(f"`audio_dim` must lie between 1 and the dimension - 1; got {audio_dim} for {x.shape}")
-    parts = [slice(0, audio_dim), slice(audio_dim, None)]
-    audio = frechet_influence(x[:, :audio_dim], y[:, :audio_dim])
-    joint = frechet_influence(x, y)
     dims = {"audio": audio_dim, "condition": x.shape[1] - audio_dim}
-    ref, gen = JointStats(dims), JointStats(dims)
-    for stats, rows in ((ref, x), (gen, y)):
-        stats.update(audio=rows[:, parts[0]], condition=rows[:, parts[1]])
-    apart = gen.without_cross("audio")
-    fitted = InfluenceMap.fit(ref, apart)
-    unpaired = Influence(fitted.reference(x), fitted.generated(y, independent=parts))
-    base = frechet_distance(ref.select("audio"), gen.select("audio"))
-    loss, possible = frechet_distance(ref, gen) - base, frechet_distance(ref, apart) - base
-    if possible < 1e-9:  # as in alignment_index
-        raise MetricError("the index is undefined: the reference's audio does not covary with the condition")
-    return Influence(
-        *(
-            loss / possible**2 * (none - alone) - (both - alone) / possible
-            for alone, both, none in zip(audio, joint, unpaired, strict=True)
-        )
-    )
+    sides = JointStats(dims), JointStats(dims)
+    for stats, rows in zip(sides, (x, y), strict=True):
+        stats.update(audio=rows[:, :audio_dim], condition=rows[:, audio_dim:])
+    fitted = IndexInfluenceMap.fit(*sides)
+    return Influence(fitted.reference(x), fitted.generated(y))
 
 
 def _spectrum(stats: JointStats) -> tuple[Float64Array, Float64Array]:

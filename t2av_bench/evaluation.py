@@ -2,7 +2,8 @@
 
 ::
 
-    Manifest ─► match predictions ─► check every file ─► embed reference + predictions ─► statistics ─► scores ─► Result
+    Manifest ─► match predictions ─► check every file ─► embed reference + predictions ─► statistics ─► scores
+    ─► contributions of clips, standard errors ─► Result
 
 Read :func:`evaluate` from top to bottom; each step is a function of the module it names.
 """
@@ -20,6 +21,7 @@ from typing import Any, Literal
 from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache, entry_key, text_sha256
 from t2av_bench.checking import CheckReport, FileNeed, check_files
+from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
 from t2av_bench.embedding import EmbeddingJob, embed_captions, embed_missing
 from t2av_bench.environment import environment
 from t2av_bench.errors import Problem, ProblemsError, UsageError
@@ -143,11 +145,13 @@ def evaluate(
 
     reference = gather(jobs, cache, choices, generated=False)
     generated = gather(jobs, cache, choices, generated=True)
-    scores, absent = score_all(choices, reference, generated, len(scored))
+    plain = score_all(choices, reference, generated, len(scored))
+    contributions = clip_contributions(jobs, cache, choices.pooling, (reference, generated), plain)
+    scores = with_stderr(plain.scores, contributions)
 
     return Result(
         scores=scores,
-        absent=absent,
+        absent=plain.absent,
         system={"name": system or Path(pred_dir).resolve().name or "system", "description": description},
         manifest=_manifest_record(benchmark),
         protocol=choices.to_json(),
@@ -167,6 +171,7 @@ def evaluate(
         command=shlex.join(sys.argv),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool_version=__version__,
+        per_clip=by_clip(jobs, contributions),
     )
 
 

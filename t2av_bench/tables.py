@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
+from t2av_bench.errors import UsageError
 from t2av_bench.results import Result, Score
 
 TableFormat = Literal["plain", "latex", "markdown", "csv", "json"]
@@ -41,6 +42,35 @@ def format_results(results: Sequence[Result], form: TableFormat = "plain", score
     if form == "markdown":
         return _markdown(results)
     return _plain_one(results[0]) if len(results) == 1 else plain_systems(results)
+
+
+def format_worst(result: Result, count: int, score: str | None = None) -> str:
+    """Return the clips that harm a score most as text that ends in a line break.
+
+    Parameters
+    ----------
+    result
+        As :func:`t2av_bench.evaluate` returns it.
+    count
+        Number of clips.
+    score
+        By default FAVD, or the first score if there is none.
+
+    Raises
+    ------
+    UsageError
+        If the result has no such score.
+    """
+    name = score or ("FAVD" if "FAVD" in result.scores else next(iter(result.scores), ""))
+    if name not in result.scores:
+        reason = result.absent.get(name, "it was not computed")
+        raise UsageError(f"the result has no {name or 'score'} to rank clips by: {reason}")
+    worst = result.worst_clips(name, count)
+    if not worst:
+        return f"No clip harms {name}.\n"
+    direction = "down" if result.scores[name].higher_is_better else "up"
+    rows = [("clip", name), *((clip_id, f"{'+' * (value > 0)}{number(value)}") for clip_id, value in worst)]
+    return "\n".join([f"Clips that draw {name} {direction} most, and by how much:", "", *_aligned(rows, left=1)]) + "\n"
 
 
 def number(value: float) -> str:

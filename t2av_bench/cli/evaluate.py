@@ -65,16 +65,35 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."
 )
-def evaluate(output: Path, form: str, metrics: str | None, **options: Any) -> None:
+@click.option(
+    "--per-clip", type=click.Path(path_type=Path), help="CSV file to write: what each clip adds to each score."
+)
+@click.option(
+    "--worst", type=click.IntRange(0), default=0, help="Name the N clips that harm a score most.", metavar="N"
+)
+@click.option("--worst-by", help="The score that --worst is about.  [default: FAVD, or the first]", metavar="SCORE")
+def evaluate(
+    output: Path,
+    form: str,
+    metrics: str | None,
+    per_clip: Path | None,
+    worst: int,
+    worst_by: str | None,
+    **options: Any,
+) -> None:
     """Score a folder of predictions against a manifest.
 
     Prints a table and writes a result file. Nothing is scored unless every clip can be (see --on-error).
     """
+    from t2av_bench.errors import UsageError
     from t2av_bench.evaluation import default_features
     from t2av_bench.evaluation import evaluate as run
     from t2av_bench.manifests import load_manifest
-    from t2av_bench.tables import format_results
+    from t2av_bench.metrics import METRICS
+    from t2av_bench.tables import format_results, format_worst
 
+    if worst_by is not None and worst_by not in METRICS:
+        raise UsageError(f"--worst-by must name a score; got {worst_by!r}. Available: {', '.join(METRICS)}.")
     options["manifest"] = load_manifest(options["manifest"])
     if options["features"] is None:
         options["features"] = default_features(options["manifest"])
@@ -82,5 +101,12 @@ def evaluate(output: Path, form: str, metrics: str | None, **options: Any) -> No
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     result = run(metrics=names, **options)
     result.save(output)
+    if per_clip is not None:
+        result.save_per_clip(per_clip)
     click.echo(format_results([result], form), nl=False)  # type: ignore[arg-type]  # click has checked the choice
+    if worst:
+        # What a program reads from stdout stays a table or JSON alone.
+        click.echo("\n" + format_worst(result, worst, worst_by), nl=False, err=form != "plain")
     click.echo(f"Result written to {output}", err=True)
+    if per_clip is not None:
+        click.echo(f"Contributions of clips written to {per_clip}", err=True)
