@@ -73,18 +73,18 @@ def format_worst(result: Result, count: int, score: str | None = None) -> str:
     return "\n".join([f"Clips that draw {name} {direction} most, and by how much:", "", *_aligned(rows, left=1)]) + "\n"
 
 
-def number(value: float) -> str:
-    """Return a score with four significant digits and no exponent where one can do without."""
+def number(value: float, digits: int = 4) -> str:
+    """Return a number with so many significant digits and no exponent where one can do without."""
     if abs(value) < 5e-10:
         return "0"
     if 1e-3 <= abs(value) < 1e5:
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    return f"{value:.2e}"
+        return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+    return f"{value:.{min(digits, 3) - 1}e}"
 
 
 def with_error(score: Score) -> str:
     """Return value ± standard error, as far as that is known."""
-    return number(score.value) + (f" ± {number(score.stderr)}" if score.stderr is not None else "")
+    return number(score.value) + (f" ± {number(score.stderr, 2)}" if score.stderr is not None else "")
 
 
 def _plain_one(result: Result) -> str:
@@ -94,7 +94,7 @@ def _plain_one(result: Result) -> str:
     )
     rows = [("score", "", "value", "± s.e.", "clips", "samples", "d", "rank")]
     for name, score in result.scores.items():
-        stderr = "" if score.stderr is None else number(score.stderr)
+        stderr = "" if score.stderr is None else number(score.stderr, 2)
         arrow = "↑" if score.higher_is_better else "↓"
         sizes = (str(score.n_clips), str(score.n_windows), str(score.d), str(score.rank))
         rows.append((name, arrow, number(score.value), stderr, *sizes))

@@ -116,7 +116,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_part(tmp_path: Path, mo
 def test_the_plain_table_shows_value_error_sizes_and_every_caveat():
     text = format_results([make_result()])
     assert "my system on m (128 of 128 clips), lite features, protocol t2av-bench/1" in text
-    assert "FA(VT)D   ↓   1.25   0.125    128      512   64    60" in text
+    assert "FA(VT)D   ↓   1.25    0.12    128      512   64    60" in text
     assert "FATD-b is absent: the text never changes" in text
     assert "Note: a note" in text
     assert "Not comparable: the features are lite, not paper." in text
@@ -125,8 +125,8 @@ def test_the_plain_table_shows_value_error_sizes_and_every_caveat():
 def test_several_systems_share_one_table():
     lines = format_results([make_result("a"), make_result("bb", 10.0)]).splitlines()
     assert lines[0].split() == ["system", "FA(VT)D", "↓", "AV-index", "↑"]
-    assert lines[2].split() == ["a", "1.25", "±", "0.125", "0.5"]
-    assert lines[3].split() == ["bb", "10", "±", "0.125", "0.5"]
+    assert lines[2].split() == ["a", "1.25", "±", "0.12", "0.5"]
+    assert lines[3].split() == ["bb", "10", "±", "0.12", "0.5"]
 
 
 def test_a_table_may_show_some_of_the_scores_in_any_order():
@@ -137,9 +137,9 @@ def test_a_table_may_show_some_of_the_scores_in_any_order():
 
 def test_names_are_inert_in_markdown_and_latex():
     hostile = "a|b_c & 50% \\x"
-    assert "| a\\|b_c & 50% \\\\x | 1.25 ± 0.125 | 0.5 |" in format_results([make_result(hostile)], "markdown")
+    assert "| a\\|b_c & 50% \\\\x | 1.25 ± 0.12 | 0.5 |" in format_results([make_result(hostile)], "markdown")
     latex = format_results([make_result(hostile)], "latex")
-    assert r"a|b\_c \& 50\% \textbackslash{}x & 1.25 $\pm$ 0.125 & 0.5 \\" in latex
+    assert r"a|b\_c \& 50\% \textbackslash{}x & 1.25 $\pm$ 0.12 & 0.5 \\" in latex
     assert latex.count("{") == latex.count("}")
 
 
