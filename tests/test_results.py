@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from t2av_bench.errors import ResultError
+from t2av_bench.errors import ResultError, UsageError
 from t2av_bench.results import Result, Score
-from t2av_bench.tables import format_results, number
+from t2av_bench.tables import format_results, format_worst, number
 
 
 def make_result(name: str = "my system", value: float = 1.25, stderr: float | None = 0.125) -> Result:
@@ -120,6 +120,23 @@ def test_the_plain_table_shows_value_error_sizes_and_every_caveat():
     assert "FATD-b is absent: the text never changes" in text
     assert "Note: a note" in text
     assert "Not comparable: the features are lite, not paper." in text
+
+
+def test_the_worst_clips_are_those_that_harm_a_score():
+    per_clip = {
+        "a": {"FA(VT)D": 0.5, "AV-index": 0.25}, "b": {"FA(VT)D": 1.5, "AV-index": -0.5},
+        "c": {"FA(VT)D": -2.0, "AV-index": 0.25},
+    }  # fmt: skip
+    result = replace(make_result(), per_clip=per_clip)
+    assert result.worst_clips("FA(VT)D", 5) == [("b", 1.5), ("a", 0.5)]
+    assert result.worst_clips("AV-index", 5) == [("b", -0.5)]
+    lines = format_worst(result, 1).splitlines()
+    assert lines[0] == "Clips that draw FA(VT)D up most, and by how much:"
+    assert lines[-1].split() == ["b", "+1.5"]
+    assert format_worst(result, 1, "AV-index").splitlines()[-1].split() == ["b", "-0.5"]
+    with pytest.raises(UsageError, match="no FATD-b to rank clips by: the text never changes"):
+        format_worst(result, 1, "FATD-b")
+    assert "per_clip" not in result.to_json()
 
 
 def test_several_systems_share_one_table():

@@ -68,16 +68,14 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option(
     "--per-clip", type=click.Path(path_type=Path), help="CSV file to write: what each clip adds to each score."
 )
-@click.option(
-    "--worst", type=click.IntRange(0), default=0, help="Name the N clips that harm a score most.", metavar="N"
-)
+@click.option("--worst", type=click.IntRange(1), help="Name the N clips that harm a score most.", metavar="N")
 @click.option("--worst-by", help="The score that --worst is about.  [default: FAVD, or the first]", metavar="SCORE")
 def evaluate(
     output: Path,
     form: str,
     metrics: str | None,
     per_clip: Path | None,
-    worst: int,
+    worst: int | None,
     worst_by: str | None,
     **options: Any,
 ) -> None:
@@ -92,19 +90,21 @@ def evaluate(
     from t2av_bench.metrics import METRICS
     from t2av_bench.tables import format_results, format_worst
 
-    if worst_by is not None and worst_by not in METRICS:
-        raise UsageError(f"--worst-by must name a score; got {worst_by!r}. Available: {', '.join(METRICS)}.")
+    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    if worst_by is not None and worst is None:
+        raise UsageError("--worst-by needs --worst N")
+    if worst_by is not None and worst_by not in (names or METRICS):
+        raise UsageError(f"--worst-by must name one of {', '.join(names or METRICS)}; got {worst_by!r}")
     options["manifest"] = load_manifest(options["manifest"])
     if options["features"] is None:
         options["features"] = default_features(options["manifest"])
         click.echo(f"Features: {options['features']} (the default for {options['manifest'].name})", err=True)
-    names = [name.strip() for name in metrics.split(",")] if metrics else None
     result = run(metrics=names, **options)
     result.save(output)
     if per_clip is not None:
         result.save_per_clip(per_clip)
     click.echo(format_results([result], form), nl=False)  # type: ignore[arg-type]  # click has checked the choice
-    if worst:
+    if worst is not None:
         # What a program reads from stdout stays a table or JSON alone.
         click.echo("\n" + format_worst(result, worst, worst_by), nl=False, err=form != "plain")
     click.echo(f"Result written to {output}", err=True)
