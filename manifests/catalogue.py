@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from t2av_bench.errors import UsageError
+from t2av_bench.manifests.official import ALIASES, RECIPES, canonical_name, load_official
 from t2av_bench.manifests.schema import Manifest, read_manifest
 
 MINI = "t2av-mini"
@@ -13,13 +14,14 @@ MINI = "t2av-mini"
 
 def manifest_names() -> list[str]:
     """Return the names :func:`load_manifest` knows."""
-    return [MINI]
+    return [MINI, *ALIASES, *RECIPES]
 
 
 def load_manifest(name_or_path: str | Path) -> Manifest:
     """Load a manifest by name, or from a CSV or JSONL file.
 
-    ``t2av-mini`` is rendered into the home folder on first use.
+    ``t2av-mini`` is rendered into the home folder on first use; the others are built there from lists that
+    ``t2av-bench download manifests`` fetches.
 
     Raises
     ------
@@ -27,6 +29,13 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
         If the name is unknown; names the nearest match.
     ManifestError
         If the file is malformed.
+    PrerequisiteError
+        If the lists behind a manifest have to be fetched first.
+
+    Warns
+    -----
+    ManifestWarning
+        If the file of a built manifest was changed.
     """
     text = str(name_or_path)
     if Path(text).suffix.lower() in (".csv", ".jsonl"):
@@ -35,6 +44,8 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
         from t2av_bench.manifests.mini import load_test_split
 
         return load_test_split()
+    if canonical_name(text) in RECIPES:
+        return load_official(text)
     close = get_close_matches(text, manifest_names(), n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise UsageError(

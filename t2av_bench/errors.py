@@ -112,3 +112,7 @@ class MetricError(T2AVBenchError, ValueError):
 
 class FewSamplesWarning(UserWarning):
     """There are fewer samples than a stable estimate of the distance needs."""
+
+
+class ManifestWarning(UserWarning):
+    """A manifest of the toolkit was changed, so that results with it are not comparable."""
