@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from t2av_bench.models.extractors.hub_catalogue import hub_entries
 from t2av_bench.remote import RemoteFile
 
 
@@ -96,5 +97,6 @@ WEIGHTS: dict[str, WeightsEntry] = {
             source="Mikolov et al., Google News vectors, as published by gensim-data",
             preprocessing="case-sensitive words and phrases, 3,000,000 x 300",
         ),
+        *hub_entries(WeightsEntry),
     )
 }

@@ -12,6 +12,7 @@ from t2av_bench.errors import ProblemsError, T2AVBenchError, UsageError
 
 _COMMANDS = {
     "evaluate": ("t2av_bench.cli.evaluate:evaluate", "Score a folder of predictions against a manifest."),
+    "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
     "demo": ("t2av_bench.cli.demo:demo", "Score prediction sets of known quality on the built-in mini world."),
 }
 _SHOWN = 20
