@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from t2av_bench.errors import UsageError
-from t2av_bench.manifests.official import ALIASES, RECIPES, canonical_name, load_official
+from t2av_bench.manifests.official import canonical_name, load_official
+from t2av_bench.manifests.recipes import ALIASES, RECIPES
 from t2av_bench.manifests.schema import Manifest, read_manifest
 
 MINI = "t2av-mini"

@@ -14,6 +14,7 @@ clips without any audible (5) or visible (121) event      no rows, as published
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +52,11 @@ class Repairs(NamedTuple):
     lost_n: int
     reversed_n: int
     doubled_n: int
+
+    @property
+    def left_out_n(self) -> int:
+        """Rows that are not in the result."""
+        return self.lost_n + self.reversed_n + self.doubled_n
 
 
 def read_events(path: Path, clips: set[tuple[str, float]]) -> tuple[list[Event], Repairs]:
@@ -102,3 +108,13 @@ def _second(text: str, where: str) -> float:
     if not (text.isascii() and text.isdigit() and int(text) <= 10):
         raise ManifestError(f"{where}: must be a whole second from 0 to 10, got {text!r}")
     return float(text)
+
+
+def events_content(by_modality: Mapping[str, Iterable[Event]]) -> bytes:
+    """Return the file of all events, the same bytes on every machine: clip, modality, times in the clip, label."""
+    lines = ["clip_id,modality,onset_s,offset_s,label"]
+    for modality, events in by_modality.items():
+        for event in events:
+            clip = f"{event.video}_{int(event.start_s):06d}"
+            lines.append(f"{clip},{modality},{event.onset_s:g},{event.offset_s:g},{event.label}")
+    return ("\n".join(lines) + "\n").encode()

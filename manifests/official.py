@@ -14,58 +14,28 @@ same benchmark. A file that differs is still read, with a warning, and marks res
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import json
 import os
 import warnings
-from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from t2av_bench.errors import ManifestError, ManifestWarning, PrerequisiteError, UsageError
 from t2av_bench.home import home
+from t2av_bench.manifests.llp_events import events_content, read_events
 from t2av_bench.manifests.pins import PINS
-from t2av_bench.manifests.schema import COLUMNS, Manifest, read_manifest
+from t2av_bench.manifests.recipes import ALIASES, RECIPES, file_content, read_split
+from t2av_bench.manifests.schema import Manifest, read_manifest
 from t2av_bench.manifests.sources import LICENCES, LISTS
-from t2av_bench.manifests.upstream import Entry, read_audiocaps, read_llp, read_vggsound_full, read_vggsound_test
 from t2av_bench.remote import RemoteFile, fault_of, remembered_hash
 
 VERSION = "1"
-QUICK_N = 256
-DURATION_S = 10.0
-_TESTS = ("audiocaps/test", "llp/test", "vggsound/test")  # in the order of precedence
-_TRAINS = ("audiocaps/train", "llp/train", "vggsound/train")
-ALIASES = {"audiocaps": "audiocaps/test", "vggsound": "vggsound/test", "llp": "llp/test"}
-"""Short names; without a split, the test list is meant."""
+EVENTS = "llp/events"
+"""LLP's repaired time lines: built like a manifest, but no list of clips."""
 
-
-Reader = Callable[[str], list[Entry]]
-
-
-class Recipe(NamedTuple):
-    """How a manifest is made.
-
-    Attributes
-    ----------
-    parts
-        Names of the lists' splits it is made of.
-    select
-        What is kept of their entries, in order.
-    needs
-        Further splits that the selection looks at.
-    """
-
-    parts: tuple[str, ...]
-    select: Callable[[Reader], list[Entry]]
-    needs: tuple[str, ...] = ()
-
-    @property
-    def lists(self) -> list[RemoteFile]:
-        """The published lists it is made from."""
-        return [LISTS[_list_of(split)] for split in dict.fromkeys(self.parts + self.needs)]
+BUILDABLE = (*RECIPES, EVENTS)
+"""Everything that can be built, by name."""
 
 
 class Built(NamedTuple):
@@ -75,72 +45,19 @@ class Built(NamedTuple):
     ----------
     path
         The file.
-    clips_n
-        Clips in it.
+    rows_n, unit
+        How many clips or events it holds.
     left_out_n
-        Clips of its lists that it does not hold: double ones, videos of the test lists, or all but the first few.
+        What its lists hold besides: double clips, videos of the test lists, all but the first few, faulty events.
     state
         ``verified``, or ``no hash pinned``.
     """
 
     path: Path
-    clips_n: int
+    rows_n: int
+    unit: str
     left_out_n: int
     state: str
-
-
-def merge(groups: Iterable[list[Entry]]) -> list[Entry]:
-    """Unite lists, one entry per video and start; the first stands, with the labels of all."""
-    merged: dict[tuple[str, float], Entry] = {}
-    for entry in (entry for group in groups for entry in group):
-        known = merged.get(entry.key)
-        labels = entry.labels if known is None else tuple(dict.fromkeys(known.labels + entry.labels))
-        merged[entry.key] = replace(known or entry, labels=labels)
-    return list(merged.values())
-
-
-def without_videos(entries: list[Entry], tests: Iterable[list[Entry]]) -> list[Entry]:
-    """Leave out every clip of a video of which any test list has a clip, at whatever start."""
-    videos = {entry.video for group in tests for entry in group}
-    return [entry for entry in entries if entry.video not in videos]
-
-
-def first_by_hash(entries: list[Entry], count: int) -> list[Entry]:
-    """Return the entries whose ids have the lowest SHA-256: a sample that depends on nothing but the ids."""
-    return sorted(entries, key=lambda entry: hashlib.sha256(clip_id(entry).encode()).hexdigest())[:count]
-
-
-def clip_id(entry: Entry) -> str:
-    """Return the name of a clip."""
-    if entry.start_s.is_integer():
-        return f"{entry.video}_{int(entry.start_s):06d}"
-    return f"{entry.video}_{entry.start_s:g}_{entry.start_s + DURATION_S:g}"
-
-
-def _as_published(name: str) -> Recipe:
-    return Recipe((name,), lambda read: read(name))
-
-
-def _without_test_videos(name: str) -> Recipe:
-    return Recipe((name,), lambda read: without_videos(read(name), map(read, _TESTS)), needs=_TESTS)
-
-
-def _recipes() -> dict[str, Recipe]:
-    splits = ("audiocaps/train", "audiocaps/val", "llp/train", "llp/val", "vggsound/train", *_TESTS)
-    recipes = {name: _as_published(name) for name in sorted(splits)}
-    recipes["t2av-bench"] = Recipe(_TESTS, lambda read: merge(map(read, _TESTS)))
-    recipes[f"t2av-bench/quick-{QUICK_N}"] = Recipe(
-        _TESTS, lambda read: first_by_hash(merge(map(read, _TESTS)), QUICK_N)
-    )
-    for name in _TESTS:
-        recipes[f"t2av-bench/{name.split('/')[0]}"] = _as_published(name)
-    for name in _TRAINS:
-        recipes[f"t2av-bench/train-{name.split('/')[0]}"] = _without_test_videos(name)
-    return recipes
-
-
-RECIPES = _recipes()
-"""Every manifest that can be built, by name."""
 
 
 def canonical_name(name: str) -> str:
@@ -166,12 +83,10 @@ def build_official(name: str) -> Built:
         If the file does not have the pinned hash: then it is not written.
     """
     name = canonical_name(name)
-    if name not in RECIPES:
-        raise UsageError(f"There is no manifest {name!r} to build. Available: {', '.join(RECIPES)}.")
-    recipe = RECIPES[name]
-    _require_lists(name, recipe)
-    entries = recipe.select(_read_split)
-    content = file_content(entries)
+    if name not in BUILDABLE:
+        raise UsageError(f"There is no manifest {name!r} to build. Available: {', '.join(BUILDABLE)}.")
+    _require_lists(name)
+    content, rows_n, left_out_n = _events() if name == EVENTS else _clips(name)
     pin = PINS.get(name)
     found = hashlib.sha256(content).hexdigest()
     if pin is not None and found != pin:
@@ -181,8 +96,9 @@ def build_official(name: str) -> Built:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.write_bytes(content)
     partial.replace(path)
-    total = sum(len(_read_split(part)) for part in recipe.parts)
-    return Built(path, len(entries), total - len(entries), "verified" if pin else "no hash pinned")
+    return Built(
+        path, rows_n, "events" if name == EVENTS else "clips", left_out_n, "verified" if pin else "no hash pinned"
+    )
 
 
 def load_official(name: str) -> Manifest:
@@ -219,21 +135,31 @@ def load_official(name: str) -> Manifest:
     return replace(manifest, official=official)
 
 
-def file_content(entries: list[Entry]) -> bytes:
-    """Return the file of a manifest: the same bytes on every machine."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n", quoting=csv.QUOTE_ALL)
-    writer.writerow([*COLUMNS, "alternative_captions"])
-    for entry in entries:
-        name = clip_id(entry)
-        cells = (name, entry.source, f"{entry.source}/{name}.mp4", "0", f"{DURATION_S:g}", entry.caption)
-        alternatives = json.dumps(entry.alternatives, ensure_ascii=False) if entry.alternatives else ""
-        writer.writerow([*cells, ";".join(entry.labels), entry.split, alternatives])
-    return text.getvalue().encode()
+def lists_behind(name: str) -> list[RemoteFile]:
+    """Return the published lists that a name of :data:`BUILDABLE` is built from."""
+    if name == EVENTS:
+        return [LISTS[f"llp/{part}"] for part in ("val", "test", "eval-audio", "eval-visual")]
+    return RECIPES[name].lists
 
 
-def _require_lists(name: str, recipe: Recipe) -> None:
-    for file in recipe.lists:
+def _clips(name: str) -> tuple[bytes, int, int]:
+    """Return a manifest's file, the number of its clips, and how many its lists have besides."""
+    recipe = RECIPES[name]
+    entries = recipe.select(read_split)
+    return file_content(entries), len(entries), sum(len(read_split(part)) for part in recipe.parts) - len(entries)
+
+
+def _events() -> tuple[bytes, int, int]:
+    """Return the file of LLP's events, their number, and how many rows were left out."""
+    clips = {entry.key for part in ("llp/val", "llp/test") for entry in read_split(part)}
+    heard, heard_repairs = read_events(LISTS["llp/eval-audio"].path, clips)
+    seen, seen_repairs = read_events(LISTS["llp/eval-visual"].path, clips)
+    content = events_content({"audio": heard, "video": seen})
+    return content, len(heard) + len(seen), heard_repairs.left_out_n + seen_repairs.left_out_n
+
+
+def _require_lists(name: str) -> None:
+    for file in lists_behind(name):
         there = file.path.is_file()
         fault = fault_of(file, file.path) if there else None
         if not there or fault:
@@ -242,17 +168,3 @@ def _require_lists(name: str, recipe: Recipe) -> None:
                 f"The list {file.file_name} behind the manifest {name} {state}. Run `t2av-bench download manifests "
                 f"--only {name}`, or fetch {file.url} and put it at {file.path}."
             )
-
-
-def _list_of(split: str) -> str:
-    return "vggsound/full" if split == "vggsound/train" else split
-
-
-def _read_split(split: str) -> list[Entry]:
-    source, _, part = split.partition("/")
-    path = LISTS[_list_of(split)].path
-    if source == "audiocaps":
-        return read_audiocaps(path, part)
-    if source == "llp":
-        return read_llp(path, part)
-    return read_vggsound_test(path) if part == "test" else read_vggsound_full(path, part)

@@ -8,6 +8,7 @@ PINS: dict[str, str] = {
     "audiocaps/test": "66fa937dadd958d0b5e3f03529233a241023604eed9532b140dfee4cda26070b",
     "audiocaps/train": "506c42e413b605be76c45eb1997373da251d4a8fd141fa49b34bba5bef0671db",
     "audiocaps/val": "fa44e6be0314161b0fe30f13153bc03fa81120043e72f085d5b7d957abc5a568",
+    "llp/events": "b8abd9e77e4d453f128bc49b36c7a06a1476aef596c7bbd8648fcd4c962f7d4d",
     "llp/test": "297b28b109c5c1798d70ec792bc476fca499ff1ad72c673f78b214e460577c8e",
     "llp/train": "7771a9c15ca9d78126b2c2e9a2bbc416e34c265bb46b2198692f811b39f17372",
     "llp/val": "bd5c84f209feef3035a5375582fb93b25508d90948e2b7c71b13765b5c63a522",

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import Literal
 
 from t2av_bench.errors import UsageError
-from t2av_bench.manifests.official import RECIPES, built_path, canonical_name
+from t2av_bench.manifests.official import BUILDABLE, built_path, canonical_name, lists_behind
 from t2av_bench.manifests.pins import PINS
 from t2av_bench.manifests.sources import LISTS
 from t2av_bench.models.extractors.catalogue import WEIGHTS
@@ -79,14 +79,14 @@ def choose_manifests(only: Sequence[str]) -> list[str]:
     sources = {name.split("/")[0] for name in LISTS}
     chosen = []
     for name in only:
-        _check_name(name, [*RECIPES, *sources], "manifest")
-        chosen += [one for one in RECIPES if name in sources and one.startswith(f"{name}/")] or [canonical_name(name)]
-    return list(dict.fromkeys(chosen)) or list(RECIPES)
+        _check_name(name, [*BUILDABLE, *sources], "manifest")
+        chosen += [one for one in BUILDABLE if name in sources and one.startswith(f"{name}/")] or [canonical_name(name)]
+    return list(dict.fromkeys(chosen)) or list(BUILDABLE)
 
 
 def lists_of(manifests: Iterable[str]) -> list[RemoteFile]:
     """Return the published lists behind manifests, each once."""
-    return list({file.name: file for name in manifests for file in RECIPES[name].lists}.values())
+    return list({file.name: file for name in manifests for file in lists_behind(name)}.values())
 
 
 def state_of(file: RemoteFile, *, read: bool = False) -> State:

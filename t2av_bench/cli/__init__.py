@@ -64,7 +64,7 @@ class _LazyGroup(click.Group):
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
             raise click.ClickException(
-                "interrupted; what is embedded so far is kept, and the same command goes on from there"
+                "interrupted; what is done so far is kept, and the same command goes on from there"
             ) from None
 
 

@@ -94,7 +94,7 @@ def _get(files: list[RemoteFile], manifests: list[str], mirror: str | None) -> N
             continue
         built = build_official(name)
         left_out = f", {built.left_out_n} left out" if built.left_out_n else ""
-        click.echo(f"{name}: {built.clips_n} clips{left_out}, {built.state}, {built.path}")
+        click.echo(f"{name}: {built.rows_n} {built.unit}{left_out}, {built.state}, {built.path}")
     if failed:
         lines = "\n".join(f"  {reason}" for reason in failed.values())
         raise T2AVBenchError(f"{len(failed)} could not be had:\n{lines}")

@@ -68,9 +68,9 @@ def build(names: tuple[str, ...]) -> None:
     The result must have the pinned hash. `t2av-bench download manifests` fetches the lists and does this too.
     """
     from t2av_bench.errors import PrerequisiteError
-    from t2av_bench.manifests.official import RECIPES, build_official
+    from t2av_bench.manifests.official import BUILDABLE, build_official
 
-    for name in names or RECIPES:
+    for name in names or BUILDABLE:
         try:
             built = build_official(name)
         except PrerequisiteError as error:
@@ -79,7 +79,7 @@ def build(names: tuple[str, ...]) -> None:
             click.echo(f"{name}: not built. {error}", err=True)
             continue
         left_out = f", {built.left_out_n} left out" if built.left_out_n else ""
-        click.echo(f"{name}: {built.clips_n} clips{left_out}, {built.state}, {built.path}")
+        click.echo(f"{name}: {built.rows_n} {built.unit}{left_out}, {built.state}, {built.path}")
 
 
 @manifest.command()

@@ -17,23 +17,15 @@ from hypothesis import strategies as st
 from t2av_bench.errors import ManifestError, ManifestWarning, PrerequisiteError, UsageError
 from t2av_bench.home import home
 from t2av_bench.manifests import load_manifest, manifest_names, official
-from t2av_bench.manifests.official import (
-    RECIPES,
-    build_official,
-    built_path,
-    clip_id,
-    file_content,
-    first_by_hash,
-    load_official,
-    merge,
-    without_videos,
-)
+from t2av_bench.manifests.official import BUILDABLE as ALL
+from t2av_bench.manifests.official import build_official, built_path, load_official
 from t2av_bench.manifests.pins import PINS
+from t2av_bench.manifests.recipes import clip_id, file_content, first_by_hash, merge, without_videos
 from t2av_bench.manifests.sources import LISTS
 from t2av_bench.manifests.upstream import Entry
 from t2av_bench.naming import parse_clip_name
 
-BUILDABLE = sorted(set(RECIPES) - {"vggsound/train", "t2av-bench/train-vggsound"})
+BUILDABLE = sorted(set(ALL) - {"vggsound/train", "t2av-bench/train-vggsound"})
 
 
 @pytest.fixture
@@ -50,13 +42,14 @@ def test_all_manifests_have_the_pinned_bytes_and_are_built_within_ten_seconds(li
     built = {name: build_official(name) for name in BUILDABLE}
     assert time.monotonic() - started < 10
     assert {name for name, one in built.items() if one.state == "verified"} == set(BUILDABLE) == set(PINS)
-    counts = {name: (one.clips_n, one.left_out_n) for name, one in built.items()}
+    counts = {name: (one.rows_n, one.left_out_n) for name, one in built.items()}
     assert counts["t2av-bench"] == (15_446 + 975 + 1_200 - 1, 1)
     assert counts["t2av-bench/vggsound"] == counts["vggsound/test"] == (15_446, 0)
     assert counts["t2av-bench/audiocaps"] == (975, 0)
     assert counts["t2av-bench/llp"] == (1_200, 0)
     assert counts["t2av-bench/quick-256"][0] == 256
     assert counts["t2av-bench/train-audiocaps"] == (49_838 - 107, 107)  # 92 videos of LLP test and 15 of VGGSound test
+    assert counts["llp/events"] == (4_131 - 24 + 2_495 - 8, 32)
     assert counts["t2av-bench/train-llp"] == (10_000 - 16, 16)
 
 
@@ -150,7 +143,7 @@ def test_the_unpinned_training_list_of_vggsound_is_built_from_its_documented_for
     path.write_text(f"7tMPoaU2oL_,30,hail,train\r\n{test_video},500,hail,train\r\n7tMPoaU2oL_,40,hail,test\r\n")
     monkeypatch.setattr(official, "fault_of", lambda file, path: None)
     built = build_official("t2av-bench/train-vggsound")
-    assert (built.clips_n, built.left_out_n, built.state) == (1, 1, "no hash pinned")
+    assert (built.rows_n, built.left_out_n, built.state) == (1, 1, "no hash pinned")
     assert not load_official("t2av-bench/train-vggsound").official
 
 
