@@ -15,9 +15,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import web_server as web
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from t2av_bench import _transfer, download
 from t2av_bench.download import fetch, url_of
@@ -282,8 +285,8 @@ def test_a_disk_that_fills_up_fails_in_words_and_what_came_is_kept(server: Any, 
 
     file = entry(server)
     opened = Path.open
-    with monkeypatch.context() as patch:
-        patch.setattr(
+    with monkeypatch.context() as patched:
+        patched.setattr(
             Path, "open", lambda p, *a, **k: Full(opened(p, *a, **k)) if p.suffix == ".part" else opened(p, *a, **k)
         )
         with pytest.raises(DownloadError, match="No space left on device.*goes on from there"):
@@ -367,3 +370,55 @@ def test_importing_needs_no_http_library():
     code = "import sys, t2av_bench.download; assert not {'requests', 'urllib3', 'filelock'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
     assert download.OFFLINE == "T2AV_BENCH_OFFLINE"
+
+
+def _garbage(handler: Any) -> None:
+    """A proxy's page in place of the file."""
+    body = b"<html>please log in</html>"
+    handler.head(200, len(body))
+    handler.wfile.write(body)
+
+
+_ANSWERS = {
+    "well": web.well,
+    "cut early": web.truncated(1_000),
+    "cut late": web.truncated(200_000),
+    "500": web.status(500),
+    "404": web.status(404),
+    "416": web.status(416),
+    "garbage": _garbage,
+    "no ranges": web.without_range,
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    answers=st.lists(st.sampled_from(sorted(_ANSWERS)), max_size=8),
+    known=st.sampled_from(["sha256", "size too", "prefix"]),
+    left=st.none() | st.binary(max_size=50) | st.integers(0, 300_000).map(lambda n: CONTENT[:n]),
+)
+def test_whatever_the_server_does_the_final_name_holds_the_right_file_or_nothing(
+    answers: list[str], known: str, left: bytes | None
+):
+    with web.serving() as server, patch.object(_transfer, "_BACK_OFF_S", 0.0):
+        server.files["/file.bin"] = CONTENT
+        server.script = [_ANSWERS[answer] for answer in answers]
+        file = entry(server)
+        if known == "size too":
+            file = replace(file, bytes_n=len(CONTENT))
+        if known == "prefix":
+            file = replace(file, sha256=None, sha256_prefix=SHA256[:8])
+        file.path.unlink(missing_ok=True)
+        part = file.path.parent / ".partial" / "file.bin.part"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        for leftover in part.parent.iterdir():
+            leftover.unlink()
+        if left is not None:
+            part.write_bytes(left)
+        for _ in range(2):
+            try:
+                assert fetch(file).path.read_bytes() == CONTENT
+            except DownloadError:
+                assert_absent(file)
+        server.script = []
+        assert fetch(file).path.read_bytes() == CONTENT
