@@ -10,7 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/t2av-bench demo
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n auto
 
 test-slow: $(VENV)/.test
 	$(BIN)/python -m pytest -q -m slow

@@ -21,8 +21,12 @@ def manifest_names() -> list[str]:
 def load_manifest(name_or_path: str | Path) -> Manifest:
     """Load a manifest by name, or from a CSV or JSONL file.
 
-    ``t2av-mini`` is rendered into the home folder on first use; the others are built there from lists that
-    ``t2av-bench download manifests`` fetches.
+    Parameters
+    ----------
+    name_or_path
+        One of :func:`manifest_names`, or a path that ends in ``.csv`` or ``.jsonl``. ``t2av-mini`` is rendered into
+        the home folder on first use; the others are built there from lists that ``t2av-bench download manifests``
+        fetches.
 
     Raises
     ------

@@ -102,6 +102,8 @@ def _root_trace_mixed(x: Float64Array, covariance: Float64Array) -> float:
 def _root_trace_full(first: Float64Array, second: Float64Array) -> float:
     """Both sides have more rows than dimensions."""
     factor = _factor(first)
+    if factor.shape[1] == 0:  # a side that does not vary
+        return 0.0
     eigenvalues = linalg.eigvalsh(factor.T @ second @ factor, overwrite_a=True, check_finite=False)
     if eigenvalues[0] > _WELL_CONDITIONED * eigenvalues[-1]:
         return float(np.sqrt(eigenvalues).sum())

@@ -21,6 +21,10 @@ from typing import Any
 
 from t2av_bench.errors import MediaError, T2AVBenchError
 
+# What ``running`` holds outside of jobs: before the function is loaded, and between jobs.
+STARTING = -2
+_IDLE = -1
+
 
 @dataclass(frozen=True)
 class JobFailure:
@@ -43,6 +47,17 @@ def failure_of(error: T2AVBenchError) -> JobFailure:
     return JobFailure(error.reason if isinstance(error, MediaError) else str(error), error)
 
 
+def crash_reason(code: int | None) -> str:
+    """Say how a process died, from its exit code."""
+    if code is None:
+        return "the decoder's process stopped answering"
+    if code >= 0:
+        return f"the decoder ended its process (exit code {code})"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
+    hint = ", perhaps out of memory" if name == "SIGKILL" else ""
+    return f"the decoder crashed (signal {-code}, {name}{hint})"
+
+
 def serve(pipe: connection.Connection, running: Any, setup: bytes) -> None:
     """Run jobs until the caller closes the pipe.
 
@@ -51,7 +66,7 @@ def serve(pipe: connection.Connection, running: Any, setup: bytes) -> None:
     pipe
         Jobs come as ``(index, pickled job)``, outcomes go back.
     running
-        Shared integer that holds the index of the running job, -1 between jobs.
+        Shared integer for the index of the running job; negative when there is none.
     setup
         The pickled function and initializer.
     """
@@ -68,13 +83,15 @@ def serve(pipe: connection.Connection, running: Any, setup: bytes) -> None:
         outbox.put(_raised(-1, error))
         outbox.join()
         return
+    running.value = _IDLE
     outbox.put(pickle.dumps(("ready", -1, None)))
+    outbox.join()  # a decoder that does not let threads run must not keep it from the caller
     with suppress(EOFError, OSError):
         while True:
             index, payload = pipe.recv()
             running.value = index
             message = _run_one(function, index, payload)
-            running.value = -1
+            running.value = _IDLE
             outbox.put(message)
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -23,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import CacheError, MediaError
+from t2av_bench.files import replacing
 
 
 class EmbeddingCache:
@@ -86,14 +86,8 @@ class EmbeddingCache:
     def _write(self, path: Path, write: Callable[[IO[bytes]], object]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    write(file)
-                os.replace(temporary, path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                write(file)
         except OSError as error:
             raise CacheError(
                 f"{self.folder}: the embedding cache cannot be written ({error.strerror or error}). Choose another"

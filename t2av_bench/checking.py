@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 from t2av_bench.cache import EmbeddingCache, file_key, file_sha256
 from t2av_bench.errors import MediaError, Problem
 from t2av_bench.media import check_audio, probe
-from t2av_bench.models.extractors.base import PAD_LIMIT_S
 from t2av_bench.progress import progress_bar
 from t2av_bench.workers import JobFailure, run_jobs
 
@@ -93,8 +93,9 @@ def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers
             answers[index] = known
         else:
             unknown.append(index)
-    with progress_bar(len(unknown), "checking files", "file", progress) as bar:
-        for position, answer in run_jobs(inspect, [needs[i] for i in unknown], num_workers=num_workers):
+    outcomes = run_jobs(inspect, [needs[i] for i in unknown], num_workers=num_workers)
+    with progress_bar(len(unknown), "checking files", "file", progress) as bar, closing(outcomes):
+        for position, answer in outcomes:
             index = unknown[position]
             if isinstance(answer, JobFailure):
                 answers[index] = _problem("unreadable", answer.reason)
@@ -125,7 +126,7 @@ def _inspect_audio(need: FileNeed) -> dict[str, Any]:
     sound = check_audio(need.path, need.start_s, need.duration_s)
     if sound.non_finite:
         return _problem("non_finite", f"must hold finite samples; {sound.non_finite} are NaN or infinite")
-    if sound.padded_s > PAD_LIMIT_S:
+    if sound.too_short:
         asked = f"{need.duration_s:g} s" + (f" from {need.start_s:g} s on" if need.start_s else "")
         return _problem("too_short", f"must hold {asked}; the sound there lasts {sound.available_s:.3f} s")
     if sound.silent and not need.may_be_silent:

@@ -8,6 +8,7 @@ the clips back from the cache one by one, in the manifest's order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,10 +107,11 @@ def embed_missing(
         return {}
     cache.check_writable()
     failures: dict[str, str] = {}
-    with progress_bar(len(missing), "embedding", "clip", progress) as bar:
+    loaded = run_jobs(_load, missing, num_workers=num_workers)
+    with progress_bar(len(missing), "embedding", "clip", progress) as bar, closing(loaded):
         batchers: dict[str, _Batcher] = {}
         try:
-            for index, inputs in run_jobs(_load, missing, num_workers=num_workers):
+            for index, inputs in loaded:
                 bar.update()
                 job = missing[index]
                 if isinstance(inputs, JobFailure):

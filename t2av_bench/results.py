@@ -5,17 +5,18 @@ The file's layout is ``result.schema.json`` beside this module; it is checked on
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import math
-import os
-import tempfile
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from t2av_bench.errors import ResultError
+from t2av_bench.files import replacing
 
 SCHEMA_VERSION = 1
 
@@ -69,6 +70,10 @@ class Result:
         Whether the result may stand beside others on a leaderboard, and what speaks against it.
     notes
         What a reader of the scores should know.
+    per_clip
+        Clip id to what the clip adds to each score, in the score's unit; see
+        :func:`t2av_bench.contributions.clip_contributions`. Not part of the result file, which stays small, nor of
+        equality: empty in a loaded result. :meth:`save_per_clip` writes it.
     """
 
     scores: dict[str, Score]
@@ -87,6 +92,7 @@ class Result:
     created: str
     tool_version: str
     schema_version: int = field(default=SCHEMA_VERSION)
+    per_clip: dict[str, dict[str, float]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def comparable(self) -> bool:
@@ -95,7 +101,8 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the result file."""
-        record = asdict(self)
+        record = asdict(replace(self, per_clip={}))
+        del record["per_clip"]
         record["comparable"] = self.comparable
         return record
 
@@ -110,19 +117,34 @@ class Result:
         path = Path(path)
         text = json.dumps(self.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         check_result(json.loads(text), str(path))
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    file.write(text)
-                os.chmod(temporary, 0o644)  # mkstemp makes private files; a result is for others to read
-                os.replace(temporary, path)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            raise ResultError(f"{path}: the result cannot be written ({error.strerror or error})") from error
+        _write(path, text)
+
+    def save_per_clip(self, path: str | Path) -> None:
+        """Write what each clip adds to each score as CSV: ``clip_id`` and one column per score, every digit kept.
+
+        Raises
+        ------
+        ResultError
+            If the file cannot be written, or the result was loaded from a file, which does not hold contributions.
+        """
+        if not self.per_clip:
+            raise ResultError(f"{path}: a loaded result holds no contributions of clips; evaluate the system again")
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(["clip_id", *self.scores])
+        for clip_id, contributions in self.per_clip.items():
+            writer.writerow([clip_id, *(repr(contributions[name]) for name in self.scores)])
+        _write(Path(path), out.getvalue())
+
+    def worst_clips(self, score: str, count: int) -> list[tuple[str, float]]:
+        """Return the clips that harm a score most, worst first, each with its contribution.
+
+        Those that draw a distance up, or an index down; clips that do not harm it are never among them.
+        """
+        sign = -1.0 if self.scores[score].higher_is_better else 1.0
+        found = [(clip_id, contributions[score]) for clip_id, contributions in self.per_clip.items()]
+        harmful = [(clip_id, value) for clip_id, value in found if sign * value > 0.0]
+        return sorted(harmful, key=lambda item: -sign * item[1])[:count]
 
     @classmethod
     def load(cls, path: str | Path) -> Result:
@@ -171,6 +193,16 @@ def check_result(record: Any, where: str) -> None:
     for name, score in record["scores"].items():
         if not math.isfinite(score["value"]):
             raise ResultError(f"{where}: the score {name} must be finite")
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file under a temporary name and rename it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ResultError(f"{path}: the result cannot be written ({error.strerror or error})") from error
 
 
 @lru_cache(maxsize=1)

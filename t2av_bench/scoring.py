@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from t2av_bench.cache import EmbeddingCache
 from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import METRICS, Balance, JointStats, MetricSpec, joint_score
+from t2av_bench.metrics.joint import score_stats
 from t2av_bench.protocol import Pooling, Protocol
 from t2av_bench.results import Score
 
@@ -44,7 +46,7 @@ class ClipJobs:
 
 @dataclass(frozen=True)
 class SideStats:
-    """Statistics of one side: over windows jointly, and over clips for FD."""
+    """Statistics of one side: over windows jointly, and over clips for FD; None if no score needs it."""
 
     joint: JointStats | None
     clip_audio: JointStats | None
@@ -94,18 +96,26 @@ def gather(clips: Sequence[ClipJobs], cache: EmbeddingCache, protocol: Protocol,
     return SideStats(joint, clip_audio)
 
 
-def score_all(
-    protocol: Protocol, reference: SideStats, generated: SideStats, n_clips: int
-) -> tuple[dict[str, Score], dict[str, str]]:
-    """Compute every score of the protocol.
+class Scored(NamedTuple):
+    """What :func:`score_all` returns.
 
-    Returns
-    -------
-    scores : dict
-        By name, in the protocol's order.
-    absent : dict
+    Attributes
+    ----------
+    scores
+        By name, in the protocol's order; without standard errors.
+    absent
         Name to reason, for scores that are undefined here.
+    balance
+        Fitted on the reference, if a score needed it.
     """
+
+    scores: dict[str, Score]
+    absent: dict[str, str]
+    balance: Balance | None
+
+
+def score_all(protocol: Protocol, reference: SideStats, generated: SideStats, n_clips: int) -> Scored:
+    """Compute every score of the protocol; :mod:`t2av_bench.contributions` adds the standard errors."""
     scores: dict[str, Score] = {}
     absent: dict[str, str] = {}
     balance: Balance | None = None
@@ -116,15 +126,13 @@ def score_all(
             if spec.kind != "raw" and balance is None:
                 balance = Balance.fit(ref)
             value = joint_score(spec, ref, gen, balance)
-            over = ref.select(*spec.blocks)
-            if spec.kind != "raw" and balance is not None:
-                over = balance.apply(over)
+            over = score_stats(spec, ref, balance)
             scores[name] = Score(
                 value, None, spec.kind, spec.higher_is_better, spec.version, n_clips, over.n, over.d, over.rank
             )
         except MetricError as error:
             absent[name] = str(error)
-    return scores, absent
+    return Scored(scores, absent, balance)
 
 
 def sample_notes(scores: Mapping[str, Score]) -> list[str]:

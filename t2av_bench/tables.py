@@ -6,15 +6,17 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal, get_args
 
+from t2av_bench.errors import UsageError
 from t2av_bench.results import Result, Score
 
 TableFormat = Literal["plain", "latex", "markdown", "csv", "json"]
 FORMATS: tuple[str, ...] = get_args(TableFormat)
 
 
-def format_results(results: Sequence[Result], form: TableFormat = "plain") -> str:
+def format_results(results: Sequence[Result], form: TableFormat = "plain", scores: Sequence[str] | None = None) -> str:
     """Return one or several results as text that ends in a line break.
 
     Parameters
@@ -22,9 +24,14 @@ def format_results(results: Sequence[Result], form: TableFormat = "plain") -> st
     results
         Of one manifest and protocol.
     form
-        ``plain``: one row per score for one result, one row per system for several. ``latex`` (booktabs), ``markdown``
-        and ``csv``: one row per system. ``json``: the content of the result files, a list for several.
+        ``plain``: one row per score for one result, one row per system for several. ``latex`` (booktabs), ``markdown``:
+        one row per system; ``csv``: one row per system and score. ``json``: the result files, a list for several.
+    scores
+        Names of the scores to show, all by default; without effect on ``json``.
     """
+    if scores is not None and form != "json":
+        kept = [name for name in scores if any(name in result.scores for result in results)]
+        results = [replace(r, scores={name: r.scores[name] for name in kept if name in r.scores}) for r in results]
     if form == "json":
         records = [result.to_json() for result in results]
         return json.dumps(records[0] if len(records) == 1 else records, indent=2, ensure_ascii=False) + "\n"
@@ -37,18 +44,47 @@ def format_results(results: Sequence[Result], form: TableFormat = "plain") -> st
     return _plain_one(results[0]) if len(results) == 1 else plain_systems(results)
 
 
-def number(value: float) -> str:
-    """Return a score with four significant digits and no exponent where one can do without."""
+def format_worst(result: Result, count: int, score: str | None = None) -> str:
+    """Return the clips that harm a score most as text that ends in a line break.
+
+    Parameters
+    ----------
+    result
+        As :func:`t2av_bench.evaluate` returns it.
+    count
+        Number of clips.
+    score
+        By default FAVD, or the first score if there is none.
+
+    Raises
+    ------
+    UsageError
+        If the result has no such score.
+    """
+    name = score or ("FAVD" if "FAVD" in result.scores else next(iter(result.scores), ""))
+    if name not in result.scores:
+        reason = result.absent.get(name, "it was not computed")
+        raise UsageError(f"the result has no {name or 'score'} to rank clips by: {reason}")
+    worst = result.worst_clips(name, count)
+    if not worst:
+        return f"No clip harms {name}.\n"
+    direction = "down" if result.scores[name].higher_is_better else "up"
+    rows = [("clip", name), *((clip_id, f"{'+' * (value > 0)}{number(value)}") for clip_id, value in worst)]
+    return "\n".join([f"Clips that draw {name} {direction} most, and by how much:", "", *_aligned(rows, left=1)]) + "\n"
+
+
+def number(value: float, digits: int = 4) -> str:
+    """Return a number with so many significant digits and no exponent where one can do without."""
     if abs(value) < 5e-10:
         return "0"
     if 1e-3 <= abs(value) < 1e5:
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    return f"{value:.2e}"
+        return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+    return f"{value:.{min(digits, 3) - 1}e}"
 
 
 def with_error(score: Score) -> str:
     """Return value ± standard error, as far as that is known."""
-    return number(score.value) + (f" ± {number(score.stderr)}" if score.stderr is not None else "")
+    return number(score.value) + (f" ± {number(score.stderr, 2)}" if score.stderr is not None else "")
 
 
 def _plain_one(result: Result) -> str:
@@ -58,7 +94,7 @@ def _plain_one(result: Result) -> str:
     )
     rows = [("score", "", "value", "± s.e.", "clips", "samples", "d", "rank")]
     for name, score in result.scores.items():
-        stderr = "" if score.stderr is None else number(score.stderr)
+        stderr = "" if score.stderr is None else number(score.stderr, 2)
         arrow = "↑" if score.higher_is_better else "↓"
         sizes = (str(score.n_clips), str(score.n_windows), str(score.d), str(score.rank))
         rows.append((name, arrow, number(score.value), stderr, *sizes))

@@ -12,17 +12,16 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
-import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
 from typing import Any, TypeVar
 
-from t2av_bench._loader_process import JobFailure, failure_of, serve
+from t2av_bench._loader_process import STARTING, JobFailure, crash_reason, failure_of, serve
 from t2av_bench.errors import T2AVBenchError, UsageError
 
 __all__ = ["JobFailure", "run_jobs"]
@@ -36,6 +35,8 @@ _JOBS_PER_WORKER = 2
 _SMALL_JOB_BYTES = 16_384
 # A job that was in a worker when it died without anyone's fault is tried this often.
 _TRIES = 3
+# What reading from a worker that has died gives.
+_DEAD = (-1, None)
 # How long the exit code of a process may take to arrive once its pipe has broken.
 _EXIT_S = 5.0
 
@@ -47,7 +48,7 @@ def run_jobs(
     num_workers: int,
     timeout_s: float | None = 300.0,
     initializer: Callable[[], object] | None = None,
-) -> Iterator[tuple[int, Result | JobFailure]]:
+) -> Generator[tuple[int, Result | JobFailure], None, None]:
     """Run a function on jobs in worker processes; results come as they finish.
 
     Close the iterator (``contextlib.closing``) when leaving it early: that stops the workers at once.
@@ -89,7 +90,7 @@ def run_jobs(
 
 def _run_here(
     function: Callable[[Job], Result], jobs: Iterable[Job], initializer: Callable[[], object] | None
-) -> Iterator[tuple[int, Result | JobFailure]]:
+) -> Generator[tuple[int, Result | JobFailure], None, None]:
     if initializer is not None:
         initializer()
     for index, job in enumerate(jobs):
@@ -106,7 +107,7 @@ def _run_pool(
     num_workers: int,
     timeout_s: float | None,
     initializer: Callable[[], object] | None,
-) -> Iterator[tuple[int, Result | JobFailure]]:
+) -> Generator[tuple[int, Result | JobFailure], None, None]:
     pool = _Pool(pickle.dumps((function, initializer)), jobs, num_workers, timeout_s)
     try:
         while pool.fill():
@@ -166,20 +167,20 @@ class _Pool:
         """Wait until something happens and yield the outcomes that came of it."""
         by_pipe = {worker.pipe: worker for worker in self._workers}
         for pipe in connection.wait(list(by_pipe), self._wait_s()):
-            worker = by_pipe[pipe]  # type: ignore[index]
-            try:
-                outcome = worker.receive()
-            except (EOFError, OSError):
+            worker = by_pipe[pipe]
+            outcome = worker.receive()
+            if outcome is _DEAD:
                 worker.process.join(_EXIT_S)
-                yield from self._bury(worker, worker.running.value, _crash_reason(worker.process.exitcode))
-            else:
-                if outcome is not None:
-                    yield outcome
+                yield from self._bury(worker, worker.running.value, crash_reason(worker.process.exitcode))
+            elif outcome is not None:
+                yield outcome
         now_s = time.monotonic()
         for worker in [worker for worker in self._workers if worker.overdue(self._timeout_s, now_s)]:
             if not worker.pipe.poll():  # else it has finished after all
                 reason = f"the decoder did not finish within {self._timeout_s:g} s"
-                yield from self._bury(worker, worker.tasks[0].index, reason)
+                # Not always the first: its outcome may be stuck behind a decoder that does not let threads run.
+                culprit = worker.running.value
+                yield from self._bury(worker, culprit if culprit >= 0 else worker.tasks[0].index, reason)
 
     def _wait_s(self) -> float | None:
         if self._timeout_s is None:
@@ -191,7 +192,7 @@ class _Pool:
         """Remove a worker; the culprit fails, its other jobs go to another worker."""
         worker.stop()
         self._workers.remove(worker)
-        if not worker.ready:
+        if worker.running.value == STARTING:
             raise UsageError(
                 f"A loader process could not start (exit code {worker.process.exitcode}). In a script that defines its "
                 'own extractors, put the call under `if __name__ == "__main__":`, or use num_workers=0.'
@@ -214,16 +215,6 @@ class _Pool:
         self._workers.clear()
 
 
-def _crash_reason(code: int | None) -> str:
-    if code is None:
-        return "the decoder's process stopped answering"
-    if code >= 0:
-        return f"the decoder ended its process (exit code {code})"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else "unknown"
-    hint = ", perhaps out of memory" if name == "SIGKILL" else ""
-    return f"the decoder crashed (signal {-code}, {name}{hint})"
-
-
 class _Worker:
     """One process, its pipe, and the jobs it holds, the running one first."""
 
@@ -232,7 +223,7 @@ class _Worker:
         context: Any = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
         self.pipe, far_end = context.Pipe()
         # Which job runs, in shared memory: a message would not get out of a crashing process.
-        self.running = context.RawValue("q", -1)
+        self.running = context.RawValue("q", STARTING)
         self.process = context.Process(target=serve, args=(far_end, self.running, setup), daemon=True)
         self.tasks: deque[_Task] = deque()
         self.ready = False
@@ -251,8 +242,11 @@ class _Worker:
             self.pipe.send((task.index, task.payload))
 
     def receive(self) -> tuple[int, Any] | None:
-        """Read one message: an outcome, or None for the sign that the worker is up."""
-        kind, index, value = self.pipe.recv()
+        """Read one message: an outcome, None for the sign that the worker is up, or ``_DEAD``."""
+        try:
+            kind, index, value = self.pipe.recv()
+        except (EOFError, OSError):
+            return _DEAD
         if kind == "raised":
             error, text = value
             raise error from _RemoteTracebackError(text)

@@ -70,6 +70,22 @@ def test_json_on_stdout_can_be_parsed(world: Path, base: list[str]):
     assert json.loads(done.stdout)["system"]["name"] == "swapped"
 
 
+def test_the_worst_clips_are_named_and_all_contributions_written(world: Path, base: list[str], tmp_path: Path):
+    args = ["evaluate", "--pred-dir", world / "preds" / "late-0.5s", *base]
+    done = call(*args, "--worst", "2", "--per-clip", tmp_path / "per_clip.csv")
+    assert done.exit_code == 0, done.output
+    table = done.stdout.partition("Clips that draw FAVD up most, and by how much:")[2].split()
+    assert table[:2] == ["clip", "FAVD"]
+    assert [float(value) > 0 for value in table[4::2]] == [True, True]
+    assert (tmp_path / "per_clip.csv").read_text().splitlines()[0].startswith("clip_id,FD,FAD,FAVD")
+    assert f"Contributions of clips written to {tmp_path / 'per_clip.csv'}" in done.stderr
+    done = call(*args, "--worst", "1", "--worst-by", "AV-index", "--format", "json")
+    assert json.loads(done.stdout)["system"]["name"] == "late-0.5s"
+    assert "Clips that draw AV-index down most" in done.stderr
+    done = call(*args, "--worst", "1", "--metrics", "FAD")
+    assert "Clips that draw FAD up most" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -90,6 +106,9 @@ def test_wrong_usage_exits_with_2(args: list[str], message: str):
     (["--metrics", "FVD"], "There is no metric named 'FVD'"),
     (["--protocol", "fad"], "There is no protocol named 'fad'"),
     (["--features", "vgish"], "Did you mean 'vggish'?"),
+    (["--worst-by", "FAD"], "--worst-by needs --worst N"),
+    (["--worst", "1", "--worst-by", "FVD"], "--worst-by must name one of FD, FAD,"),
+    (["--worst", "1", "--worst-by", "FAD", "--metrics", "FAVD"], "--worst-by must name one of FAVD; got 'FAD'"),
 ])  # fmt: skip
 def test_wrong_names_exit_with_2(world: Path, base: list[str], options: list[str], message: str):
     done = call("evaluate", "--pred-dir", world / "preds" / "noise", *base, *options)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from t2av_bench.errors import ResultError
+from t2av_bench.errors import ResultError, UsageError
 from t2av_bench.results import Result, Score
-from t2av_bench.tables import format_results, number
+from t2av_bench.tables import format_results, format_worst, number
 
 
 def make_result(name: str = "my system", value: float = 1.25, stderr: float | None = 0.125) -> Result:
@@ -116,24 +116,47 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_part(tmp_path: Path, mo
 def test_the_plain_table_shows_value_error_sizes_and_every_caveat():
     text = format_results([make_result()])
     assert "my system on m (128 of 128 clips), lite features, protocol t2av-bench/1" in text
-    assert "FA(VT)D   ↓   1.25   0.125    128      512   64    60" in text
+    assert "FA(VT)D   ↓   1.25    0.12    128      512   64    60" in text
     assert "FATD-b is absent: the text never changes" in text
     assert "Note: a note" in text
     assert "Not comparable: the features are lite, not paper." in text
 
 
+def test_the_worst_clips_are_those_that_harm_a_score():
+    per_clip = {
+        "a": {"FA(VT)D": 0.5, "AV-index": 0.25}, "b": {"FA(VT)D": 1.5, "AV-index": -0.5},
+        "c": {"FA(VT)D": -2.0, "AV-index": 0.25},
+    }  # fmt: skip
+    result = replace(make_result(), per_clip=per_clip)
+    assert result.worst_clips("FA(VT)D", 5) == [("b", 1.5), ("a", 0.5)]
+    assert result.worst_clips("AV-index", 5) == [("b", -0.5)]
+    lines = format_worst(result, 1).splitlines()
+    assert lines[0] == "Clips that draw FA(VT)D up most, and by how much:"
+    assert lines[-1].split() == ["b", "+1.5"]
+    assert format_worst(result, 1, "AV-index").splitlines()[-1].split() == ["b", "-0.5"]
+    with pytest.raises(UsageError, match="no FATD-b to rank clips by: the text never changes"):
+        format_worst(result, 1, "FATD-b")
+    assert "per_clip" not in result.to_json()
+
+
 def test_several_systems_share_one_table():
     lines = format_results([make_result("a"), make_result("bb", 10.0)]).splitlines()
     assert lines[0].split() == ["system", "FA(VT)D", "↓", "AV-index", "↑"]
-    assert lines[2].split() == ["a", "1.25", "±", "0.125", "0.5"]
-    assert lines[3].split() == ["bb", "10", "±", "0.125", "0.5"]
+    assert lines[2].split() == ["a", "1.25", "±", "0.12", "0.5"]
+    assert lines[3].split() == ["bb", "10", "±", "0.12", "0.5"]
+
+
+def test_a_table_may_show_some_of_the_scores_in_any_order():
+    text = format_results([make_result("a"), make_result("b")], scores=("AV-index", "FAD"))
+    assert text.splitlines()[0].split() == ["system", "AV-index", "↑"]
+    assert "FA(VT)D" not in format_results([make_result("a")], "latex", scores=("AV-index",))
 
 
 def test_names_are_inert_in_markdown_and_latex():
     hostile = "a|b_c & 50% \\x"
-    assert "| a\\|b_c & 50% \\\\x | 1.25 ± 0.125 | 0.5 |" in format_results([make_result(hostile)], "markdown")
+    assert "| a\\|b_c & 50% \\\\x | 1.25 ± 0.12 | 0.5 |" in format_results([make_result(hostile)], "markdown")
     latex = format_results([make_result(hostile)], "latex")
-    assert r"a|b\_c \& 50\% \textbackslash{}x & 1.25 $\pm$ 0.125 & 0.5 \\" in latex
+    assert r"a|b\_c \& 50\% \textbackslash{}x & 1.25 $\pm$ 0.12 & 0.5 \\" in latex
     assert latex.count("{") == latex.count("}")
 
 

@@ -9,11 +9,7 @@ from t2av_bench.manifests.mini.stream import Stream
 
 
 def caption(rng: Stream, sources: Sequence[Source]) -> str:
-    """Describe one or two sources.
-
-    >>> caption(rng, [ball])  # doctest: +SKIP
-    'The sound of a small red ball bouncing on a wooden floor'
-    """
+    """Describe one or two sources: "The sound of a small red ball bouncing on a wooden floor"."""
     if len(sources) == 1:
         noun, does, doing = _phrases(rng, sources[0])
         text = rng.choice(

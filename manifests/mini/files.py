@@ -2,31 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
+from t2av_bench.files import replacing
 from t2av_bench.manifests.mini.constants import FRAME_RATE_HZ, SIZE_PX, SR_HZ
 from t2av_bench.manifests.mini.world import MiniClip
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path`` that takes its place at the end, unless something goes wrong.
-
-    Nobody ever sees a half-written file under the final name, and of two writers at once one wins.
-    """
-    temporary = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.part{path.suffix}")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_clip(clip: MiniClip, path: Path) -> None:

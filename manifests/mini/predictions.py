@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from t2av_bench.errors import UsageError
+from t2av_bench.files import replacing
 from t2av_bench.manifests.mini.constants import SR_HZ
-from t2av_bench.manifests.mini.files import replacing
 from t2av_bench.manifests.mini.stream import LSB, Stream
 from t2av_bench.manifests.mini.world import Scene, parse_clip_id
 from t2av_bench.manifests.schema import Manifest

@@ -15,9 +15,10 @@ import pandas as pd
 from tqdm import tqdm
 
 from t2av_bench.errors import ManifestError, UsageError
+from t2av_bench.files import replacing
 from t2av_bench.home import home
 from t2av_bench.manifests.mini.constants import DURATION_S, WORLD_VERSION
-from t2av_bench.manifests.mini.files import replacing, write_clip
+from t2av_bench.manifests.mini.files import write_clip
 from t2av_bench.manifests.mini.world import Event, Scene, make_clip
 from t2av_bench.manifests.schema import Manifest, read_manifest, write_manifest
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 FRAMES_N = 8
 SIDE_PX = 224
 _MEAN, _DEVIATION = 0.45, 0.225
-_CHUNK_N: Mapping[str, int] = {"cpu": 1, "cuda": 32}
+_CHUNK_N: Mapping[str, int] = {"cpu": 1, "cuda": 16}
 
 
 class I3DExtractor(NetworkExtractor, VideoExtractor):

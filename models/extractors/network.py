@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -69,6 +70,11 @@ class ChosenWeights:
         """The file to read; the published one is verified first."""
         return Path(self.choice) if self.is_file else find_weights(self.entry)
 
+    def check(self) -> None:
+        """Raise a PrerequisiteError if the file is missing or not the published one."""
+        if not self.is_random:
+            _ = self.path
+
     @property
     def sha256(self) -> str | None:
         """SHA-256 of the file, None for random weights; needs no file if the published one's is known."""
@@ -121,17 +127,17 @@ class NetworkExtractor(Extractor):
     the same in whatever batch it is computed.
     """
 
+    has_network = True
     weights_name: ClassVar[str]
     load_key: ClassVar[str] = "state_dict"
     row_shape: ClassVar[tuple[int | None, ...]]
     row_dtype: ClassVar[type[np.generic]] = np.float32
-    has_network = True
 
     def __init__(
         self, *, weights: str | Path = PUBLISHED, seed: int = 0, device: str = "auto", hop_s: float = WINDOW_S
     ) -> None:
         hop_n = hop_s * GRID_SR_HZ
-        if hop_n < 1 or abs(hop_n - round(hop_n)) > 1e-6:
+        if not (math.isfinite(hop_n) and round(hop_n) >= 1 and abs(hop_n - round(hop_n)) < 1e-6):
             raise UsageError(f"`hop_s` must be a positive multiple of 1/16000 s; got {hop_s!r}.")
         self.hop_s = float(hop_s)
         self.weights = ChosenWeights(WEIGHTS[self.weights_name], weights, seed)
@@ -167,22 +173,18 @@ class NetworkExtractor(Extractor):
         return self._ready()[0]
 
     def check(self) -> None:
-        """Find and verify the weights and the device without building the network; raises as :meth:`prepare`."""
-        resolve_device(self.device)
-        if not self.weights.is_random:
-            _ = self.weights.path
-
-    def prepare(self) -> None:
-        """Build the network now, so that missing weights are reported before anything costly.
+        """Find and verify the weights and the device, without reading the one into the other.
 
         Raises
         ------
         PrerequisiteError
-            If the weights are missing, unverified or of another layout.
+            If the weights are missing or not the published ones.
         UsageError
             If the device does not exist.
         """
-        self._ready()
+        self.weights.check()
+        if self.device not in ("auto", "cpu"):  # those two are always there, and torch takes seconds to import
+            resolve_device(self.device)
 
     def embed_batch(self, inputs: npt.NDArray[Any]) -> Float32Array:
         """Embed a batch of rows.

@@ -72,8 +72,8 @@ class Word2VecExtractor(TextExtractor):
 
     name = "word2vec"
     version = 1
-    dim = 300
     has_network = True
+    dim = 300
 
     def __init__(self, *, weights: str | Path = PUBLISHED, seed: int = 0, device: str = "auto") -> None:
         self.weights = ChosenWeights(WEIGHTS["word2vec"], weights, seed)
@@ -105,24 +105,10 @@ class Word2VecExtractor(TextExtractor):
         return self.weights.not_comparable
 
     def check(self) -> None:
-        """Open the vectors, converting them on first use; raises as :meth:`prepare`."""
-        self.prepare()
-
-    def prepare(self) -> None:
-        """Convert and open the vectors now, so that a missing file is reported before anything costly.
-
-        Raises
-        ------
-        PrerequisiteError
-            If the file is missing, unverified or not in the binary word2vec format.
-        """
+        """Raise a PrerequisiteError if the vectors have to be fetched first."""
         sha256 = self.weights_sha256
-        if sha256 is not None and self._vectors is None:
-            self._vectors = _open_vectors(self.weights, sha256)
-            if self._vectors.vector_size != self.dim:
-                raise PrerequisiteError(
-                    f"{self.weights.path} must hold vectors of {self.dim} numbers; got {self._vectors.vector_size}."
-                )
+        if sha256 is not None and not _folder(sha256).is_dir():
+            self.weights.check()
 
     def embed_captions(self, captions: list[str]) -> Float32Array:
         """Embed captions.
@@ -136,7 +122,7 @@ class Word2VecExtractor(TextExtractor):
         MetricError
             If no word of a caption is in the vocabulary: names the caption.
         """
-        self.prepare()
+        self._open()
         embeddings = np.zeros((len(captions), self.dim), np.float32)
         for row, caption in zip(embeddings, captions, strict=True):
             vectors = [vector for word in words_of(caption) if (vector := self._vector(word)) is not None]
@@ -147,6 +133,17 @@ class Word2VecExtractor(TextExtractor):
                 )
             row[:] = np.mean(vectors, axis=0, dtype=np.float64)
         return embeddings
+
+    def _open(self) -> None:
+        sha256 = self.weights_sha256
+        if sha256 is None or self._vectors is not None:
+            return
+        vectors = _open_vectors(self.weights, sha256)
+        if vectors.vector_size != self.dim:
+            raise PrerequisiteError(
+                f"{self.weights.path} must hold vectors of {self.dim} numbers; got {vectors.vector_size}."
+            )
+        self._vectors = vectors
 
     def _vector(self, word: str) -> Float32Array | None:
         if self.weights.is_random:
@@ -173,10 +170,14 @@ def _open_vectors(weights: ChosenWeights, sha256: str) -> Any:
     """Return gensim's vectors, mapped into memory; the file itself is needed on first use only."""
     from gensim.models import KeyedVectors
 
-    folder = home() / "weights" / f"word2vec-{sha256[:16]}"
+    folder = _folder(sha256)
     if not folder.is_dir():
         _convert(weights.path, folder)
     return KeyedVectors.load(str(folder / "vectors.kv"), mmap="r")
+
+
+def _folder(sha256: str) -> Path:
+    return home() / "weights" / f"word2vec-{sha256[:16]}"
 
 
 def _convert(path: Path, folder: Path) -> None:

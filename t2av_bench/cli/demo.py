@@ -6,6 +6,9 @@ from pathlib import Path
 
 import click
 
+# Enough to see what each kind of score can tell, and narrow enough for a terminal.
+_SHOWN = ("FAD", "FAVD", "FA(VT)D", "AV-index")
+
 
 @click.command()
 @click.option(
@@ -36,5 +39,5 @@ def demo(output: Path, num_workers: int | None) -> None:
         result = evaluate(folder, manifest, features="lite", system=name, num_workers=num_workers)
         result.save(output / f"{name}.json")
         results.append(result)
-    click.echo(format_results(results), nl=False)
-    click.echo(f"One result file per system is in {output}", err=True)
+    click.echo(format_results(results, scores=_SHOWN), nl=False)
+    click.echo(f"\nAll scores, one result file per system: {output}")

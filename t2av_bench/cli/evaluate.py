@@ -12,10 +12,13 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 
 @click.command()
 @click.option(
-    "--pred-dir", required=True, type=click.Path(path_type=Path), help="Folder of predictions: <clip id>.wav …"
+    "--pred-dir",
+    required=True,
+    type=click.Path(path_type=Path, readable=False),
+    help="Folder of predictions: <clip id>.wav …",
 )
 @click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
-@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the reference media.")
+@click.option("--data-dir", type=click.Path(path_type=Path, readable=False), help="Folder of the reference media.")
 @click.option(
     "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
 )
@@ -37,12 +40,14 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 )
 @click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
 @click.option(
-    "--cache-dir", type=click.Path(path_type=Path), help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]"
+    "--cache-dir",
+    type=click.Path(path_type=Path, readable=False),
+    help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]",
 )
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     default=Path("result.json"),
     show_default=True,
     help="Result file to write.",
@@ -60,22 +65,48 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."
 )
-def evaluate(output: Path, form: str, metrics: str | None, **options: Any) -> None:
+@click.option(
+    "--per-clip", type=click.Path(path_type=Path), help="CSV file to write: what each clip adds to each score."
+)
+@click.option("--worst", type=click.IntRange(1), help="Name the N clips that harm a score most.", metavar="N")
+@click.option("--worst-by", help="The score that --worst is about.  [default: FAVD, or the first]", metavar="SCORE")
+def evaluate(
+    output: Path,
+    form: str,
+    metrics: str | None,
+    per_clip: Path | None,
+    worst: int | None,
+    worst_by: str | None,
+    **options: Any,
+) -> None:
     """Score a folder of predictions against a manifest.
 
     Prints a table and writes a result file. Nothing is scored unless every clip can be (see --on-error).
     """
+    from t2av_bench.errors import UsageError
     from t2av_bench.evaluation import default_features
     from t2av_bench.evaluation import evaluate as run
     from t2av_bench.manifests import load_manifest
-    from t2av_bench.tables import format_results
+    from t2av_bench.metrics import METRICS
+    from t2av_bench.tables import format_results, format_worst
 
+    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    if worst_by is not None and worst is None:
+        raise UsageError("--worst-by needs --worst N")
+    if worst_by is not None and worst_by not in (names or METRICS):
+        raise UsageError(f"--worst-by must name one of {', '.join(names or METRICS)}; got {worst_by!r}")
     options["manifest"] = load_manifest(options["manifest"])
     if options["features"] is None:
         options["features"] = default_features(options["manifest"])
         click.echo(f"Features: {options['features']} (the default for {options['manifest'].name})", err=True)
-    names = [name.strip() for name in metrics.split(",")] if metrics else None
     result = run(metrics=names, **options)
     result.save(output)
+    if per_clip is not None:
+        result.save_per_clip(per_clip)
     click.echo(format_results([result], form), nl=False)  # type: ignore[arg-type]  # click has checked the choice
+    if worst is not None:
+        # What a program reads from stdout stays a table or JSON alone.
+        click.echo("\n" + format_worst(result, worst, worst_by), nl=False, err=form != "plain")
     click.echo(f"Result written to {output}", err=True)
+    if per_clip is not None:
+        click.echo(f"Contributions of clips written to {per_clip}", err=True)

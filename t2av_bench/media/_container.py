@@ -111,7 +111,7 @@ def pick_stream(container: InputContainer, kind: str) -> Any | None:
         if stream.codec_context is not None and not stream.disposition & Disposition.attached_pic
     ]
     defaults = [stream for stream in streams if stream.disposition & Disposition.default]
-    return (defaults or streams or [None])[0]
+    return next(iter(defaults or streams), None)
 
 
 def need_stream(container: InputContainer, path: Path, kind: str) -> Any:
@@ -130,7 +130,7 @@ def skip_others(container: InputContainer, wanted: Any) -> None:
     """Let the demuxer pass over the packets of all other streams without reading them, where PyAV can say so."""
     try:
         from av.stream import Discard
-    except ImportError:  # before PyAV 17: they are read and dropped
+    except ImportError:  # before PyAV 17.1: they are read and dropped
         return
     for stream in container.streams:
         if stream.index != wanted.index:

@@ -38,20 +38,18 @@ class PictureMaker:
         height, width = (None, None) if self._size is None else self._size
         if quarter_turns_n % 2:
             height, width = width, height
-        scaled = self._scaler.reformat(
-            _without_chroma_location(frame), width, height, "rgb24", interpolation="BILINEAR", **_one_thread()
-        )
-        picture: npt.NDArray[np.uint8] = scaled.to_ndarray()
+        scaled = self._scale(_without_chroma_location(frame), width, height)
+        picture = np.asarray(scaled.to_ndarray(), dtype=np.uint8)
         if mirrored:
             picture = picture[:, ::-1]
         return np.rot90(picture, quarter_turns_n) if quarter_turns_n else picture
 
-
-def _one_thread() -> dict[str, int]:
-    import av
-
-    # The option came with PyAV 15; before, there was always one thread.
-    return {"threads": 1} if int(av.__version__.split(".")[0]) >= 15 else {}
+    def _scale(self, frame: Any, width: int | None, height: int | None) -> Any:
+        options: dict[str, Any] = {"format": "rgb24", "interpolation": "BILINEAR"}
+        try:
+            return self._scaler.reformat(frame, width, height, threads=1, **options)
+        except TypeError:  # an older PyAV, which always takes one thread
+            return self._scaler.reformat(frame, width, height, **options)
 
 
 def _without_chroma_location(frame: Any) -> Any:

@@ -26,8 +26,9 @@ from t2av_bench.media._picture import PictureMaker
 
 Picture = npt.NDArray[np.uint8]
 
-# A frame counts as on screen this long before its time stamp: Matroska rounds stamps to 1 ms.
-EARLY_S = 0.0005
+# A frame counts as on screen this long before its time stamp: Matroska rounds stamps to 1 ms. Not 0.5 ms, where the
+# edges of 29.97 fps (15 frames in 0.5005 s) meet round times.
+EARLY_S = 0.0006
 # Below this distance to the next wanted time, decoding on is cheaper than a seek back to a key frame.
 _SEEK_AHEAD_S = 10.0
 # How far before the wanted time to seek, one after the other, until a key frame at or before it is found.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.media._container import can_seek, format_name, need_stream, open_container, time_zero_s
+from t2av_bench.media._container import FrameReader, can_seek, format_name, need_stream, open_container, time_zero_s
 from t2av_bench.media._video_av import EARLY_S
 
 _LONGEST_S = 120.0
@@ -27,7 +27,7 @@ def read_with_decord(
 ) -> Iterator[npt.NDArray[np.uint8]] | None:
     """Return the pictures on screen at ascending times, shape (height, width, 3) each; None to leave it to PyAV.
 
-    May also end early or raise decord's own errors, on opening and on iterating.
+    The iterator ends early where decord fails: the rest is left to PyAV, too.
     """
     try:
         import decord
@@ -37,30 +37,43 @@ def read_with_decord(
     if stamps_s is None or times_s[-1] > stamps_s[-1]:
         return None
     decord.logging.set_level(decord.logging.QUIET)
-    height, width = size or (-1, -1)
-    reader = decord.VideoReader(str(path), ctx=decord.cpu(0), width=width, height=height, num_threads=1)
-    if len(reader) != len(stamps_s):
-        return None
     numbers = np.maximum(np.searchsorted(stamps_s, times_s + EARLY_S, side="right") - 1, 0)
-    return _pictures(reader, numbers)
+    return _pictures(path, numbers, len(stamps_s), size or (-1, -1))
 
 
-def _pictures(reader: Any, numbers: npt.NDArray[np.intp]) -> Iterator[npt.NDArray[np.uint8]]:
+def _pictures(
+    path: Path, numbers: npt.NDArray[np.intp], frames_n: int, size: tuple[int, int]
+) -> Iterator[npt.NDArray[np.uint8]]:
+    import decord
+
     last = -1
-    for number in numbers:
-        if number != last:
-            picture = reader[int(number)]
-            # A program that has set decord's bridge gets tensors of its framework.
-            array = picture.asnumpy() if hasattr(picture, "asnumpy") else np.asarray(picture)
+    try:
+        # Absolute: it would take a name such as "http:a" for an address.
+        name = str(path.absolute())
+        reader = decord.VideoReader(name, ctx=decord.cpu(0), width=size[1], height=size[0], num_threads=1)
+        if len(reader) != frames_n:
+            return
+        for number in numbers:
+            if number != last:
+                picture = _as_array(reader[int(number)])
+                last = number
             # For some small widths it takes the padding between lines for more channels.
-            if array.shape[2] != 3:
+            if picture.shape[2] != 3:
                 return
-            last = number
-        yield array
+            yield picture
+    except (decord.DECORDError, RuntimeError, IndexError):  # PyAV has the last word on damaged files
+        return
+
+
+def _as_array(picture: Any) -> npt.NDArray[np.uint8]:
+    # A program that has set decord's bridge gets tensors of its framework.
+    return np.asarray(picture.asnumpy() if hasattr(picture, "asnumpy") else picture)
 
 
 def _frame_times_s(path: Path) -> npt.NDArray[np.float64] | None:
     """Return the times of all frames on the file's clock, ascending; None if decord may not count them right."""
+    import av
+
     with open_container(path) as container:
         stream = need_stream(container, path, "video")
         duration_s = (container.duration or 0) / 1e6
@@ -70,11 +83,14 @@ def _frame_times_s(path: Path) -> npt.NDArray[np.float64] | None:
         if context.pix_fmt not in _PIXEL_FORMATS or context.width % 2 or context.height % 2:
             return None
         zero_s = time_zero_s(container)
-        packets = [packet for packet in container.demux(stream) if packet.size]
+        try:
+            packets = [packet for packet in container.demux(stream) if packet.size]
+        except av.FFmpegError:
+            return None
         if not _is_regular(packets) or _is_rotated(container, stream):
             return None
-        pts = np.sort(np.array([packet.pts for packet in packets], dtype=np.int64))
-        return np.asarray(pts * float(stream.time_base) - float(zero_s))
+        # Exact until the last step, as in the PyAV reader: a time on the edge must give the same frame.
+        return np.array(sorted(float(packet.pts * stream.time_base - zero_s) for packet in packets))
 
 
 def _is_regular(packets: list[Any]) -> bool:
@@ -99,5 +115,5 @@ def _is_regular(packets: list[Any]) -> bool:
 
 def _is_rotated(container: Any, stream: Any) -> bool:
     container.seek(0)
-    frame = next(container.decode(stream), None)
+    frame = next(iter(FrameReader(container, stream)), None)
     return frame is None or frame.side_data.get("DISPLAYMATRIX") is not None

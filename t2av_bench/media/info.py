@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2av_bench.errors import MediaError
-from t2av_bench.media._container import check_file, declared_end_s, open_container, pick_stream, time_zero_s
+from t2av_bench.media._container import (
+    FrameReader,
+    check_file,
+    declared_end_s,
+    open_container,
+    pick_stream,
+    time_zero_s,
+)
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -97,7 +104,7 @@ def _video_facts(container: InputContainer) -> dict[str, Any]:
         return {}
     end_s = _end_s(container, stream)
     container.seek(0)
-    frame = next(container.decode(stream), None)
+    frame = next(iter(FrameReader(container, stream)), None)
     turns_n = 0 if frame is None else orientation(frame)[0]
     width, height = stream.codec_context.width, stream.codec_context.height
     if turns_n % 2:

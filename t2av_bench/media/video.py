@@ -63,12 +63,9 @@ def _read(
     from t2av_bench.media._video_decord import read_with_decord
 
     done_n = 0
-    try:
-        for picture in read_with_decord(path, times_s, size) or ():
-            yield picture
-            done_n += 1
-    except RuntimeError:  # decord's: the rest is left to PyAV, whose verdict counts
-        pass
+    for picture in read_with_decord(path, times_s, size) or ():
+        yield picture
+        done_n += 1
     if done_n < len(times_s):
         yield from read_with_av(path, times_s[done_n:], size)
 

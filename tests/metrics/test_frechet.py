@@ -135,6 +135,11 @@ def test_two_rows_are_enough():
 def test_scores_a_constant_set_by_its_mean_and_the_other_sets_variance():
     x, y = np.zeros((5, 3)), np.eye(3)
     assert frechet_distance(x, y) == pytest.approx(3 * (1 / 3) ** 2 + 1.0)
+    many = np.tile(y, (4, 1))
+    expected = 3 * (1 / 3) ** 2 + many.var(axis=0, ddof=1).sum()
+    assert frechet_distance(x, many) == pytest.approx(expected)
+    assert frechet_distance(many, x) == pytest.approx(expected)
+    assert frechet_distance(x, x) == 0.0
 
 
 def test_refuses_what_no_distance_exists_for():

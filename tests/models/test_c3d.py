@@ -117,4 +117,4 @@ def test_wrong_options_are_refused() -> None:
 def test_file_of_another_network_is_refused(tmp_path: Path) -> None:
     torch.save({"features.0.weight": torch.zeros(64, 3, 3, 3, 3)}, tmp_path / "other.pth")
     with pytest.raises(PrerequisiteError, match=r"layout of C3D: missing .*; unknown features\.0\.weight"):
-        C3DExtractor(weights=tmp_path / "other.pth").prepare()
+        _ = C3DExtractor(weights=tmp_path / "other.pth").network

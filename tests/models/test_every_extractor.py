@@ -57,7 +57,6 @@ CASES = [
     Case("i3d", _frames(8, 224), 2, {"hop_s": 0.48, "seed": 1}, _RANDOM),
     Case("word2vec", _captions, 5, {"seed": 1}, _RANDOM),
 ]
-NETWORKS = [case.name for case in CASES]
 
 
 # I3D takes seconds per row; test_i3d.py covers it in the default run.
@@ -112,6 +111,18 @@ def test_an_embedding_does_not_depend_on_its_batch(
     np.testing.assert_array_equal(extractor.embed_batch(rows[::-1])[::-1], embeddings)
     other = case.rows(np.random.default_rng(6), 1)
     np.testing.assert_array_equal(extractor.embed_batch(np.concatenate([other, rows[-1:]]))[1:], embeddings[-1:])
+
+
+@pytest.mark.gpu
+def test_cuda_agrees_with_cpu(case: Case, batch: tuple[np.ndarray, np.ndarray]) -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    rows, embeddings = batch
+    on_cuda = get_extractor(case.name, **{**case.base_options, "device": "cuda"})
+    embedded = on_cuda.embed_batch(rows)
+    np.testing.assert_allclose(embedded, embeddings, rtol=0, atol=1e-4 * np.abs(embeddings).max())
+    np.testing.assert_array_equal(on_cuda.embed_batch(rows[:1]), embedded[:1])
 
 
 def test_no_rows_give_no_embeddings(case: Case, extractor: Extractor) -> None:
@@ -186,11 +197,14 @@ def test_input_that_is_not_finite_is_an_error(case: Case, extractor: Extractor) 
 
 def test_importing_and_choosing_extractors_does_not_import_torch() -> None:
     """Loader workers and ``--help`` stay light; the networks load when the first batch is embedded."""
-    names = ", ".join(repr(name) for name in NETWORKS)
     code = (
         "import sys\n"
-        "from t2av_bench.models.extractors import get_extractor\n"
-        f"for name in ({names}): get_extractor(name, weights='random').fingerprint\n"
+        "from t2av_bench.models.extractors.registry import extractor_class, extractor_names\n"
+        "for name in extractor_names():\n"
+        "    found = extractor_class(name)\n"
+        "    extractor = found(weights='random') if found.has_network else found()\n"
+        "    extractor.check()\n"
+        "    extractor.fingerprint\n"
         "print([name for name in ('torch', 'gensim', 'torchvggish', 'pytorchvideo') if name in sys.modules])"
     )
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -55,10 +55,10 @@ def test_crop_keeps_the_centre_of_wide_frames() -> None:
 def test_bare_state_dict_is_accepted_and_another_layout_refused(published_like: Path, tmp_path: Path) -> None:
     state = torch.load(published_like, weights_only=True)["model_state"]
     torch.save(state, tmp_path / "bare.pyth")
-    I3DExtractor(weights=tmp_path / "bare.pyth", device="cpu").prepare()
+    _ = I3DExtractor(weights=tmp_path / "bare.pyth", device="cpu").network
     state["blocks.0.conv.weight"] = state["blocks.0.conv.weight"][:, :, :1]
     torch.save(state, tmp_path / "other.pyth")
     with pytest.raises(
         PrerequisiteError, match=r"blocks\.0\.conv\.weight is \(64, 3, 1, 7, 7\), not \(64, 3, 5, 7, 7\)"
     ):
-        I3DExtractor(weights=tmp_path / "other.pyth").prepare()
+        _ = I3DExtractor(weights=tmp_path / "other.pyth").network

@@ -77,8 +77,8 @@ def test_vggish_examples_are_the_recorded_ones(shared: Path) -> None:
     for path in paths:
         examples = recorded[f"{path}/examples"].reshape(-1, 96, 64)
         log_mel = _log_mel(recorded[f"{path}/waveform"].ravel())
-        # 4e-6: projects that compute in float32 or hand over float64 samples
-        assert np.abs(log_mel[: len(examples)] - examples).max() < 4e-4, path
+        assert len(examples) >= 9
+        assert np.abs(log_mel[: len(examples)] - examples).max() < 1e-6, path
 
 
 def test_panns_filter_bank_is_the_one_in_the_checkpoint(shared: Path) -> None:

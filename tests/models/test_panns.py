@@ -84,4 +84,4 @@ def test_file_of_another_front_end_is_refused(state: dict[str, torch.Tensor], tm
     other = {**state, "logmel_extractor.melW": state["logmel_extractor.melW"].roll(1, 0)}
     torch.save({"model": other}, tmp_path / "other.pth")
     with pytest.raises(PrerequisiteError, match="another mel filter bank"):
-        PannsExtractor(weights=tmp_path / "other.pth").prepare()
+        _ = PannsExtractor(weights=tmp_path / "other.pth").network

@@ -140,17 +140,30 @@ def test_pca_file_of_another_layout_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pca.pth"
     torch.save({"pca_means": np.zeros(128, np.float32)}, path)
     with pytest.raises(PrerequisiteError, match="must hold `pca_eigen_vectors`"):
-        VGGishExtractor(weights="random", pca=path).prepare()
+        VGGishExtractor(weights="random", pca=path).embed_batch(np.zeros((1, 15_600), np.float32))
 
 
 def test_missing_published_weights_say_how_to_get_them() -> None:
-    with pytest.raises(PrerequisiteError, match=r"t2av-bench download weights --only vggish.*Apache-2.0"):
+    how = r"t2av-bench download weights --only vggish.*Apache-2.0"
+    with pytest.raises(PrerequisiteError, match=how):
+        VGGishExtractor().check()
+    with pytest.raises(PrerequisiteError, match=how):
         VGGishExtractor().embed_batch(np.zeros((1, 15_600), np.float32))
+    with pytest.raises(PrerequisiteError, match="--only vggish-pca"):
+        VGGishExtractor(weights="random", pca=True).check()
 
 
-def test_hop_must_be_whole_samples() -> None:
+def test_absent_device_is_found_by_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    with pytest.raises(UsageError, match="no device 'cuda'"):
+        VGGishExtractor(weights="random", device="cuda").check()
+    VGGishExtractor(weights="random").check()
+
+
+@pytest.mark.parametrize("hop_s", [0.33333, 0.0, -0.96, float("nan"), float("inf")])
+def test_hop_must_be_whole_samples(hop_s: float) -> None:
     with pytest.raises(UsageError, match="`hop_s` must be a positive multiple"):
-        VGGishExtractor(hop_s=0.33333)
+        VGGishExtractor(hop_s=hop_s)
 
 
 def test_random_pca_is_refused() -> None:

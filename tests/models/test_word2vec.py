@@ -87,10 +87,14 @@ def test_caption_without_a_known_word_is_an_error_that_names_it(path: Path) -> N
         Word2VecExtractor(weights=path).embed_captions(["dog", "zzz of the"])
 
 
+# Without a time stamp, so that the test has the same name in every process.
+_EMPTY_GZIP = gzip.compress(b"3 300\n", mtime=0)
+
+
 @pytest.mark.parametrize("name", ["bad.bin", "bad.bin.gz"])
 @pytest.mark.parametrize(
     "content",
-    [b"", b"no header", b"3 300\ndog ", b"\x1f\x8bnot gzip", b"99999999999999 300\n", gzip.compress(b"3 300\n")],
+    [b"", b"no header", b"3 300\ndog ", b"\x1f\x8bnot gzip", b"99999999999999 300\n", _EMPTY_GZIP],
 )
 def test_other_content_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
     bad = tmp_path / name
@@ -104,12 +108,24 @@ def test_vectors_of_another_length_are_refused(tmp_path: Path) -> None:
     small.add_vectors(["dog"], np.ones((1, 8), np.float32))
     small.save_word2vec_format(str(tmp_path / "small.bin"), binary=True)
     with pytest.raises(PrerequisiteError, match="vectors of 300 numbers; got 8"):
-        Word2VecExtractor(weights=tmp_path / "small.bin").prepare()
+        Word2VecExtractor(weights=tmp_path / "small.bin").embed_captions(["dog"])
 
 
 def test_missing_published_file_says_how_to_get_it() -> None:
-    with pytest.raises(PrerequisiteError, match="download weights --only word2vec"):
-        Word2VecExtractor().embed_captions(["dog"])
+    for use in (Word2VecExtractor.check, lambda extractor: extractor.embed_captions(["dog"])):
+        with pytest.raises(PrerequisiteError, match="download weights --only word2vec"):
+            use(Word2VecExtractor())
+
+
+def test_converted_vectors_need_no_file_any_more(vectors: KeyedVectors, tmp_path: Path) -> None:
+    path = tmp_path / "vectors.bin"
+    vectors.save_word2vec_format(str(path), binary=True)
+    extractor = Word2VecExtractor(weights=path)
+    before = extractor.embed_captions(["dog"])
+    copy = pickle.loads(pickle.dumps(extractor))
+    path.unlink()
+    copy.check()
+    np.testing.assert_array_equal(copy.embed_captions(["dog"]), before)
 
 
 def test_random_vectors_are_the_recorded_ones() -> None:

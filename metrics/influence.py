@@ -1,0 +1,262 @@
+r"""Influence of each window on a Fréchet distance or an alignment index.
+
+A squared Fréchet distance is a smooth function of two sets of windows. Its derivative with respect to the weight of one
+window is that window's *influence* (Hampel 1974). With :math:`\delta = \mu_r - \mu_g` and
+:math:`M = \Sigma_r^{-1/2}(\Sigma_r^{1/2}\Sigma_g\Sigma_r^{1/2})^{1/2}\Sigma_r^{-1/2}`, that of x on the reference side
+is
+
+.. math:: 2(x-\mu_r)^\top\delta + (x-\mu_r)^\top(I-M)(x-\mu_r) - \operatorname{tr}((I-M)\Sigma_r)
+
+and likewise on the generated side, with the sides exchanged. Standard errors and clip contributions are made of it
+(:mod:`t2av_bench.metrics.uncertainty`).
+
+Arithmetic
+----------
+With :math:`\Sigma_r = V_r\Lambda_r V_r^\top`, :math:`\Sigma_g` likewise, and the singular values
+:math:`\Lambda_r^{1/2}V_r^\top V_g\Lambda_g^{1/2} = P\operatorname{diag}(s)Q^\top`, it is :math:`M = T^\top T` with
+:math:`T = \operatorname{diag}(s)^{1/2}P^\top\Lambda_r^{-1/2}V_r^\top`. Only directions in which the side varies are
+inverted. So singular covariances (fewer windows than dimensions, constant features) need no special case: the result is
+the derivative within the span of the data. With fewer windows than dimensions no d x d matrix is formed.
+
+References
+----------
+Hampel, The influence curve and its role in robust estimation, 1974. Bhatia, Jain and Lim, On the Bures-Wasserstein
+distance between positive definite matrices, 2019 (derivative of the trace term).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg
+
+from t2av_bench.errors import MetricError
+from t2av_bench.metrics.joint import index_distances
+from t2av_bench.metrics.stats import Float64Array, JointStats, as_stats, check_same_blocks
+
+
+class Influence(NamedTuple):
+    """Influence of each window on a score, shapes (n,) and (m,), each with mean 0.
+
+    In the unit of the score: a window of weight 1 / n changes the score by about its influence / n.
+    """
+
+    reference: Float64Array
+    generated: Float64Array
+
+
+@dataclass(frozen=True)
+class InfluenceMap:
+    """The influence function of a squared Fréchet distance, fitted on statistics and applied to any rows.
+
+    Made for large sets: one pass over the clips for the statistics, a second one for the influences.
+
+    Examples
+    --------
+    >>> sides = np.array([[-1.0], [1.0]]), np.array([[2.0], [4.0]])
+    >>> InfluenceMap.fit(as_stats(sides[0], "a"), as_stats(sides[1], "b")).reference(sides[0]).round(9).tolist()
+    [6.0, -6.0]
+    """
+
+    _reference: _Side
+    _generated: _Side
+
+    @classmethod
+    def fit(cls, reference: JointStats, generated: JointStats) -> InfluenceMap:
+        """Fit on both sides' statistics, over the same blocks and of at least two windows each.
+
+        Raises
+        ------
+        MetricError
+            If the blocks differ or a side has fewer than two windows.
+        """
+        check_same_blocks(reference, generated)
+        spreads, axes = zip(*map(_spectrum, (reference, generated)), strict=True)
+        core = (axes[0] * spreads[0]).T @ (axes[1] * spreads[1])
+        if core.size:
+            left, values, right = linalg.svd(core, full_matrices=False, check_finite=False)
+        else:
+            left, values, right = np.zeros((len(core), 0)), np.zeros(0), np.zeros((0, core.shape[1]))
+        shift = reference.mean - generated.mean
+        sides = []
+        for stats, spread, axis, vectors, sign in (
+            (reference, spreads[0], axes[0], left, 1.0),
+            (generated, spreads[1], axes[1], right.T, -1.0),
+        ):
+            root = (axis / spread) @ (vectors * np.sqrt(values))
+            centre = stats.total_variance - float(values.sum())
+            sides.append(_Side(stats.mean, sign * shift, root, centre, stats.n))
+        return cls(*sides)
+
+    def reference(self, rows: npt.ArrayLike) -> Float64Array:
+        """Return the influence of rows (n, d) of the reference side, shape (n,)."""
+        return self._reference.influence(np.asarray(rows, dtype=np.float64), [slice(None)])
+
+    def generated(self, rows: npt.ArrayLike, independent: list[slice] | None = None) -> Float64Array:
+        """Return the influence of rows (m, d) of the generated side, shape (m,).
+
+        Parameters
+        ----------
+        rows
+            As the statistics were made of.
+        independent
+            Column ranges between which the generated statistics hold no covariance
+            (:meth:`~t2av_bench.metrics.JointStats.without_cross`), so that rows do not change any.
+        """
+        return self._generated.influence(np.asarray(rows, dtype=np.float64), independent or [slice(None)])
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side's half of the influence function; ``shift`` points from the other side's mean to this one's."""
+
+    mean: Float64Array
+    shift: Float64Array
+    root: Float64Array  # (d, k), M = root @ root.T
+    centre: float
+    n: int
+
+    def influence(self, rows: Float64Array, parts: list[slice]) -> Float64Array:
+        centred = rows - self.mean
+        own = np.zeros(len(rows))
+        for part in parts:
+            own += np.square(centred[:, part]).sum(axis=1)
+            own -= np.square(centred[:, part] @ self.root[part]).sum(axis=1)
+        # Covariances divide by n - 1: adding a row of weight 1 / n changes them by that much more.
+        own *= self.n / (self.n - 1)
+        return np.asarray(2.0 * (centred @ self.shift) + own - self.centre)
+
+
+def frechet_influence(reference: npt.ArrayLike, generated: npt.ArrayLike) -> Influence:
+    """Influence of every window on the squared Fréchet distance between its set and the other.
+
+    Parameters
+    ----------
+    reference, generated
+        Arrays of shape (n, d) and (m, d), at least two rows each.
+
+    Returns
+    -------
+    Influence
+        In squared feature units. All zero for equal sets.
+
+    Raises
+    ------
+    MetricError
+        If shapes do not fit or a value is not finite.
+
+    Notes
+    -----
+    Equals the numerical derivative of :func:`~t2av_bench.metrics.frechet_distance` within 1e-5
+    (``test_influence.py::test_influence_is_the_derivative``). O((n + d) d²), or O((n + m)² d) with fewer windows than
+    dimensions.
+
+    Examples
+    --------
+    >>> frechet_influence([[-1.0], [1.0]], [[2.0], [4.0]]).generated.round(9).tolist()
+    [-6.0, 6.0]
+    """
+    x, y = (np.asarray(rows, dtype=np.float64) for rows in (reference, generated))
+    fitted = InfluenceMap.fit(as_stats(x, "reference"), as_stats(y, "generated"))
+    return Influence(fitted.reference(x), fitted.generated(y))
+
+
+@dataclass(frozen=True)
+class IndexInfluenceMap:
+    """The influence function of an alignment index, fitted on balanced statistics and applied to any balanced rows.
+
+    The index is a function of three distances, so its influence follows from theirs by the chain rule. The balancing
+    maps count as fixed.
+    """
+
+    _joint: InfluenceMap
+    _unpaired: InfluenceMap
+    _audio: InfluenceMap
+    _parts: list[slice]  # audio and condition columns
+    _loss: float
+    _possible: float
+
+    @classmethod
+    def fit(cls, reference: JointStats, generated: JointStats) -> IndexInfluenceMap:
+        """Fit on both sides' statistics over ``audio``, first, and one condition.
+
+        Raises
+        ------
+        MetricError
+            If the index is undefined.
+        """
+        distances = index_distances(reference, generated)
+        audio_dim = reference.dims["audio"]
+        return cls(
+            InfluenceMap.fit(reference, generated),
+            InfluenceMap.fit(reference, generated.without_cross("audio")),
+            InfluenceMap.fit(reference.select("audio"), generated.select("audio")),
+            [slice(0, audio_dim), slice(audio_dim, None)],
+            distances.joint - distances.audio_only,
+            distances.unpaired - distances.audio_only,
+        )
+
+    def reference(self, rows: npt.ArrayLike) -> Float64Array:
+        """Return the influence of balanced rows (n, d) of the reference side, shape (n,)."""
+        x = np.asarray(rows, dtype=np.float64)
+        audio = self._audio.reference(x[:, self._parts[0]])
+        return self._chained(audio, self._joint.reference(x), self._unpaired.reference(x))
+
+    def generated(self, rows: npt.ArrayLike) -> Float64Array:
+        """Return the influence of balanced rows (m, d) of the generated side, shape (m,)."""
+        y = np.asarray(rows, dtype=np.float64)
+        audio = self._audio.generated(y[:, self._parts[0]])
+        unpaired = self._unpaired.generated(y, independent=self._parts)
+        return self._chained(audio, self._joint.generated(y), unpaired)
+
+    def _chained(self, audio: Float64Array, joint: Float64Array, unpaired: Float64Array) -> Float64Array:
+        loss = (joint - audio) / self._possible
+        return np.asarray(self._loss / self._possible**2 * (unpaired - audio) - loss)
+
+
+def alignment_index_influence(reference: npt.ArrayLike, generated: npt.ArrayLike, audio_dim: int) -> Influence:
+    """Influence of every window on the alignment index of audio with a condition.
+
+    Parameters
+    ----------
+    reference, generated
+        Balanced rows of shape (n, d) and (m, d), the audio columns first. The balancing maps count as fixed.
+    audio_dim
+        Number of audio columns.
+
+    Returns
+    -------
+    Influence
+        Dimensionless, as the index.
+
+    Raises
+    ------
+    MetricError
+        If shapes do not fit, a value is not finite, or the index is undefined because the reference's audio does not
+        covary with the condition.
+    """
+    x, y = (np.asarray(rows, dtype=np.float64) for rows in (reference, generated))
+    if x.ndim != 2 or not 0 < audio_dim < x.shape[1]:
+        raise MetricError(f"`audio_dim` must lie between 1 and the dimension - 1; got {audio_dim} for {x.shape}")
+    dims = {"audio": audio_dim, "condition": x.shape[1] - audio_dim}
+    sides = JointStats(dims), JointStats(dims)
+    for stats, rows in zip(sides, (x, y), strict=True):
+        stats.update(audio=rows[:, :audio_dim], condition=rows[:, audio_dim:])
+    fitted = IndexInfluenceMap.fit(*sides)
+    return Influence(fitted.reference(x), fitted.generated(y))
+
+
+def _spectrum(stats: JointStats) -> tuple[Float64Array, Float64Array]:
+    """Return standard deviations (k,) along the principal axes (d, k) in which the rows vary at all."""
+    rows = stats.rows
+    if rows is not None:
+        centred = (rows - stats.mean) / np.sqrt(stats.n - 1.0)
+        _, spreads, transposed = linalg.svd(centred, full_matrices=False, check_finite=False)
+        axes, variances = transposed.T, np.square(spreads)
+    else:
+        variances, axes = linalg.eigh(stats.covariance, check_finite=False)
+    held = variances > variances.max() * max(axes.shape) * np.finfo(np.float64).eps
+    return np.sqrt(variances[held]), axes[:, held]

@@ -1,0 +1,66 @@
+"""What a result says about itself: its manifest, its extractors, and what a reader should know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from t2av_bench.checking import CheckReport
+from t2av_bench.manifests import Manifest
+from t2av_bench.models.extractors import Extractor
+from t2av_bench.predictions import Matching
+from t2av_bench.protocol import Protocol
+
+
+def manifest_record(benchmark: Manifest) -> dict[str, Any]:
+    """Return what a result says of the manifest."""
+    return {
+        "name": benchmark.name,
+        "version": benchmark.version,
+        "sha256": benchmark.sha256,
+        "licence": benchmark.licence,
+        "official": benchmark.official,
+        "clips": len(benchmark),
+    }
+
+
+def extractor_record(extractor: Extractor) -> dict[str, Any]:
+    """Return what a result says of an extractor."""
+    return {
+        "name": extractor.name,
+        "version": extractor.version,
+        "dim": extractor.dim,
+        "unit": extractor.unit,
+        "fingerprint": extractor.fingerprint,
+        "weights_sha256": extractor.weights_sha256,
+        "options": extractor.options(),
+    }
+
+
+def not_comparable_reasons(
+    benchmark: Manifest, protocol: Protocol, extractors: dict[str, Extractor], scored_n: int, clips_n: int
+) -> list[str]:
+    """List what speaks against putting the result beside others on a leaderboard."""
+    reasons = []
+    if protocol.features != "paper":
+        reasons.append(f"the features are {protocol.features}, not paper")
+    reasons += dict.fromkeys(extractor.not_comparable for extractor in extractors.values() if extractor.not_comparable)
+    if protocol.pooling != "window":
+        reasons.append(f"the pooling is {protocol.pooling}, not window")
+    if not benchmark.official:
+        reasons.append(f"the manifest {benchmark.name} is the user's own")
+    if scored_n < clips_n:
+        reasons.append(f"incomplete: {clips_n - scored_n} of {clips_n} clips were left out")
+    return reasons
+
+
+def file_notes(matching: Matching, checked: CheckReport) -> list[str]:
+    """Say what was unusual about the files and did not stop the evaluation."""
+    notes = []
+    if matching.unknown:
+        names = ", ".join(path.name for path in matching.unknown[:3])
+        notes.append(f"{len(matching.unknown)} files belong to no clip of the manifest and were not scored: {names}")
+    if checked.padded_n:
+        notes.append(f"{checked.padded_n} files were up to 0.1 s short and were padded with zeros")
+    if checked.silent_n:
+        notes.append(f"{checked.silent_n} reference clips are digitally silent")
+    return notes

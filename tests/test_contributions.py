@@ -1,0 +1,198 @@
+"""Standard errors and contributions of clips: rendered clips end to end, synthetic features against a jackknife."""
+
+from __future__ import annotations
+
+import csv
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+import t2av_bench as tb
+from t2av_bench import contributions, scoring
+from t2av_bench.cache import EmbeddingCache
+from t2av_bench.contributions import clip_contributions, with_stderr
+from t2av_bench.manifests import Manifest
+from t2av_bench.manifests.mini import render
+from t2av_bench.manifests.mini.predictions import write_prediction_sets
+from t2av_bench.metrics import METRICS, joint_score
+from t2av_bench.metrics.uncertainty import contributions_stderr
+from t2av_bench.protocol import Protocol
+from t2av_bench.scoring import ClipJobs, Scored, gather, score_all
+
+Array = npt.NDArray[np.float64]
+Rows = dict[str, Array]
+NOWHERE = EmbeddingCache("/nowhere")
+N = 12
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Manifest, dict[str, Path]]:
+    out = tmp_path_factory.mktemp("world")
+    manifest = render("val", N, 0, out / "data", num_workers=0, progress=False)
+    return manifest, write_prediction_sets(manifest, out / "preds")
+
+
+def run(world: tuple[Manifest, dict[str, Path]], pred_dir: Path, **options: Any) -> tb.Result:
+    return tb.evaluate(pred_dir, world[0], **{"features": "lite", "num_workers": 0, **options})
+
+
+def column(result: tb.Result, name: str) -> Array:
+    return np.array([values[name] for values in result.per_clip.values()])
+
+
+@pytest.mark.parametrize("pooling", ["window", "clip"])
+def test_every_score_has_an_error_that_follows_from_its_contributions(
+    world: tuple[Manifest, dict[str, Path]], pooling: str
+):
+    result = run(world, world[1]["late-0.5s"], pooling=pooling)
+    assert list(result.per_clip) == [clip.clip_id for clip in world[0].clips()]
+    for name, score in result.scores.items():
+        values = column(result, name)
+        assert score.stderr == pytest.approx(contributions_stderr(values)), name
+        assert 0 < score.stderr < math.inf, name
+        assert values.sum() == pytest.approx(0, abs=1e-9 * np.abs(values).sum()), name
+
+
+def test_neither_workers_nor_the_state_of_the_cache_change_a_bit(
+    world: tuple[Manifest, dict[str, Path]], tmp_path: Path
+):
+    first = run(world, world[1]["swapped"], cache_dir=tmp_path / "a")
+    second = run(world, world[1]["swapped"], cache_dir=tmp_path / "b", num_workers=2, batch_size=3)
+    again = run(world, world[1]["swapped"], cache_dir=tmp_path / "b")
+    assert first.scores == second.scores == again.scores
+    assert first.per_clip == second.per_clip == again.per_clip
+
+
+def test_the_reference_against_itself_has_no_error_to_first_order(world: tuple[Manifest, dict[str, Path]]):
+    result = run(world, world[1]["reference"])
+    assert {score.stderr for score in result.scores.values()} == {0.0}
+    assert all(result.worst_clips(name, 3) == [] for name in result.scores)
+
+
+def test_a_ruined_clip_is_the_worst(world: tuple[Manifest, dict[str, Path]], tmp_path: Path):
+    preds = shutil.copytree(world[1]["other-noise"], tmp_path / "p")
+    ruined = [clip.clip_id for clip in world[0].clips()][5]
+    sound, sr_hz = soundfile.read(preds / f"{ruined}.wav")
+    level = 10 * np.sqrt(np.square(sound).mean())
+    noise = level * np.random.default_rng(0).standard_normal(len(sound))
+    soundfile.write(preds / f"{ruined}.wav", noise, sr_hz, subtype="FLOAT")
+    result = run(world, preds)
+    for name, score in result.scores.items():
+        if score.kind != "index":
+            assert result.worst_clips(name, 1)[0][0] == ruined, name
+    assert result.worst_clips("AV-index", 1)[0][1] < 0
+
+
+def test_contributions_are_written_as_csv_and_not_into_the_result(
+    world: tuple[Manifest, dict[str, Path]], tmp_path: Path
+):
+    result = run(world, world[1]["late-0.5s"], metrics=["FAD", "FAVD"])
+    result.save(tmp_path / "r.json")
+    result.save_per_clip(tmp_path / "deep" / "per_clip.csv")
+    assert "per_clip" not in (tmp_path / "r.json").read_text()
+    with (tmp_path / "deep" / "per_clip.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["clip_id", "FAD", "FAVD"]
+    read = {row.pop("clip_id"): {name: float(value) for name, value in row.items()} for row in rows}
+    assert read == result.per_clip
+    loaded = tb.Result.load(tmp_path / "r.json")
+    assert loaded == result
+    with pytest.raises(tb.T2AVBenchError, match="a loaded result holds no contributions"):
+        loaded.save_per_clip(tmp_path / "again.csv")
+
+
+# ---- synthetic features, fewer dimensions than samples: the second pass -----------------------------------------
+
+
+def synthetic_clips(count: int, seed: int = 0) -> tuple[list[Rows], list[Rows]]:
+    """Reference and generated rows of clips with 2 to 5 windows; the text has a direction without variance."""
+    rng = np.random.default_rng(seed)
+    sides: tuple[list[Rows], list[Rows]] = ([], [])
+    for _ in range(count):
+        windows = int(rng.integers(2, 6))
+        video = rng.normal(size=4) + rng.normal(size=(windows, 4))
+        text = np.tile(rng.normal(size=3), (windows, 1))
+        text -= text.mean(axis=1, keepdims=True)
+        audio = video[:, :3] + 0.5 * text + 0.4 * rng.normal(size=(windows, 3))
+        heard = 0.6 * audio + 0.6 * rng.normal(size=(windows, 3)) + 0.3
+        for side, sound in zip(sides, (audio, heard), strict=True):
+            clip_audio = sound.mean(axis=0, keepdims=True)
+            side.append({"audio": sound, "video": video, "text": text, "clip_audio": clip_audio})
+    return sides
+
+
+class Synthetic:
+    """Clips whose features are given: stands in for the cache."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, sides: tuple[list[Rows], list[Rows]]) -> None:
+        self.protocol = Protocol(metrics=tuple(METRICS))
+        rows = {f"{which}{i}": clip for which, side in enumerate(sides) for i, clip in enumerate(side)}
+
+        def jobs(which: int, i: int, parts: Mapping[str, Array]) -> dict[str, Any]:
+            return {
+                part: SimpleNamespace(key=f"{which}{i}", extractor=SimpleNamespace(dim=found.shape[1]))
+                for part, found in parts.items()
+            }
+
+        def clip_rows(parts: Mapping[str, Any], *_: object) -> Rows:
+            return dict(rows[parts["audio"].key])
+
+        monkeypatch.setattr(scoring, "clip_rows", clip_rows)
+        monkeypatch.setattr(contributions, "clip_rows", clip_rows)
+        self.clips = [
+            ClipJobs(f"clip {i}", jobs(0, i, sides[0][i]), jobs(1, i, sides[1][i])) for i in range(len(sides[0]))
+        ]
+
+    def score(self) -> tuple[Scored, dict[str, Array]]:
+        sides = tuple(gather(self.clips, NOWHERE, self.protocol, generated=side) for side in (False, True))
+        scored = score_all(self.protocol, *sides, len(self.clips))
+        return scored, clip_contributions(self.clips, NOWHERE, "window", sides, scored)  # type: ignore[arg-type]
+
+    def left_out(self, clip: int, scored: Scored) -> list[float]:
+        """Scores without one clip, in the same balance."""
+        rest = self.clips[:clip] + self.clips[clip + 1 :]
+        sides = [gather(rest, NOWHERE, self.protocol, generated=side) for side in (False, True)]
+        specs = [METRICS[name] for name in scored.scores]
+        return [joint_score(spec, *(side.of(spec) for side in sides), scored.balance) for spec in specs]
+
+
+def test_the_error_is_that_of_a_jackknife_over_clips(monkeypatch: pytest.MonkeyPatch):
+    count = 150
+    synthetic = Synthetic(monkeypatch, synthetic_clips(count))
+    scored, found = synthetic.score()
+    assert list(scored.scores) == list(METRICS)
+    left_out = np.array([synthetic.left_out(clip, scored) for clip in range(count)])
+    jackknife = np.sqrt((count - 1) / count * np.square(left_out - left_out.mean(axis=0)).sum(axis=0))
+    for expected, without, (name, score) in zip(
+        jackknife, left_out.T, with_stderr(scored.scores, found).items(), strict=True
+    ):
+        assert score.stderr == pytest.approx(expected, rel=0.1), name
+        assert np.corrcoef(found[name], score.value - without)[0, 1] > 0.99, name
+
+
+def test_the_size_of_batches_changes_nothing_but_rounding(monkeypatch: pytest.MonkeyPatch):
+    synthetic = Synthetic(monkeypatch, synthetic_clips(40))
+    _, whole = synthetic.score()
+    monkeypatch.setattr(contributions, "BATCH_CLIPS", 7)
+    for name, values in synthetic.score()[1].items():
+        np.testing.assert_allclose(values, whole[name], atol=1e-12, err_msg=name)
+
+
+def test_rows_in_memory_and_the_second_pass_agree(monkeypatch: pytest.MonkeyPatch):
+    """Features padded with zeros have more dimensions than samples, so that their rows are kept."""
+    sides = synthetic_clips(30)
+    _, passed = Synthetic(monkeypatch, sides).score()
+    padded = tuple(
+        [{part: np.pad(x, ((0, 0), (0, 200))) for part, x in clip.items()} for clip in side] for side in sides
+    )
+    _, kept = Synthetic(monkeypatch, padded).score()  # type: ignore[arg-type]
+    for name in METRICS:
+        np.testing.assert_allclose(kept[name], passed[name], atol=1e-8 * np.abs(passed[name]).max(), err_msg=name)
