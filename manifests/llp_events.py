@@ -88,13 +88,9 @@ def read_events(path: Path, clips: set[tuple[str, float]]) -> tuple[list[Event],
             counts["lost"] += 1
             continue
         counts["renamed"] += name in RENAMED
-        match = LLP_NAME.fullmatch(RENAMED.get(name, name))
-        if match is None or (match["video"], float(match["start"])) not in clips:
+        event = _event(where, RENAMED.get(name, name), onset, offset, label)
+        if event[:2] not in clips:
             raise ManifestError(f"{where}, column 'filename': must name a clip of val or test, got {name!r}")
-        if label not in LLP_PHRASES:
-            raise ManifestError(f"{where}, column 'event_labels': there is no label {label!r}")
-        onset_s, offset_s = _second(onset, f"{where}, column 'onset'"), _second(offset, f"{where}, column 'offset'")
-        event = Event(match["video"], float(match["start"]), onset_s, offset_s, label)
         if event.onset_s >= event.offset_s:
             counts["reversed"] += 1
         elif event in events:
@@ -102,6 +98,16 @@ def read_events(path: Path, clips: set[tuple[str, float]]) -> tuple[list[Event],
         else:
             events[event] = None
     return list(events), Repairs(*(counts[kind] for kind in ("renamed", "lost", "reversed", "doubled")))
+
+
+def _event(where: str, name: str, onset: str, offset: str, label: str) -> Event:
+    match = LLP_NAME.fullmatch(name)
+    if match is None:
+        raise ManifestError(f"{where}, column 'filename': must be <11 characters>_<start>_<end>, got {name!r}")
+    if label not in LLP_PHRASES:
+        raise ManifestError(f"{where}, column 'event_labels': there is no label {label!r}")
+    onset_s, offset_s = _second(onset, f"{where}, column 'onset'"), _second(offset, f"{where}, column 'offset'")
+    return Event(match["video"], float(match["start"]), onset_s, offset_s, label)
 
 
 def _second(text: str, where: str) -> float:

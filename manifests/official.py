@@ -15,13 +15,13 @@ same benchmark. A file that differs is still read, with a warning, and marks res
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from t2av_bench.errors import ManifestError, ManifestWarning, PrerequisiteError, UsageError
+from t2av_bench.files import replacing
 from t2av_bench.home import home
 from t2av_bench.manifests.llp_events import events_content, read_events
 from t2av_bench.manifests.pins import PINS
@@ -93,9 +93,8 @@ def build_official(name: str) -> Built:
         raise ManifestError(f"{name}: the built manifest must have sha256 {pin}, but has {found}; please report this")
     path = built_path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
     return Built(
         path, rows_n, "events" if name == EVENTS else "clips", left_out_n, "verified" if pin else "no hash pinned"
     )

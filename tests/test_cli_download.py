@@ -217,5 +217,6 @@ def test_another_layout_is_refused_by_name(
     serve_weights(server, monkeypatch, "vggish", saved(content))
     assert call("download", "weights", "--only", "vggish").exit_code == 0
     extractor = get_extractor("vggish", device="cpu")
+    assert isinstance(extractor, NetworkExtractor)
     with pytest.raises(PrerequisiteError, match=words):
-        extractor.prepare()  # type: ignore[attr-defined]
+        _ = extractor.network
