@@ -6,6 +6,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from t2av_bench.errors import UsageError
+from t2av_bench.manifests.official import canonical_name, load_official
+from t2av_bench.manifests.recipes import ALIASES, RECIPES
 from t2av_bench.manifests.schema import Manifest, read_manifest
 
 MINI = "t2av-mini"
@@ -13,7 +15,7 @@ MINI = "t2av-mini"
 
 def manifest_names() -> list[str]:
     """Return the names :func:`load_manifest` knows."""
-    return [MINI]
+    return [MINI, *ALIASES, *RECIPES]
 
 
 def load_manifest(name_or_path: str | Path) -> Manifest:
@@ -23,7 +25,8 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
     ----------
     name_or_path
         One of :func:`manifest_names`, or a path that ends in ``.csv`` or ``.jsonl``. ``t2av-mini`` is rendered into
-        the home folder on first use.
+        the home folder on first use; the others are built there from lists that ``t2av-bench download manifests``
+        fetches.
 
     Raises
     ------
@@ -31,6 +34,13 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
         If the name is unknown; names the nearest match.
     ManifestError
         If the file is malformed.
+    PrerequisiteError
+        If the lists behind a manifest have to be fetched first.
+
+    Warns
+    -----
+    ManifestWarning
+        If the file of a built manifest was changed.
     """
     text = str(name_or_path)
     if Path(text).suffix.lower() in (".csv", ".jsonl"):
@@ -39,6 +49,8 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
         from t2av_bench.manifests.mini import load_test_split
 
         return load_test_split()
+    if canonical_name(text) in RECIPES:
+        return load_official(text)
     close = get_close_matches(text, manifest_names(), n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     raise UsageError(

@@ -24,14 +24,16 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pandas as pd
 
 from t2av_bench.errors import ManifestError
+
+Row = TypeVar("Row")
 
 COLUMNS = ("clip_id", "source", "media", "start_s", "duration_s", "caption", "labels", "split")
 _TEXTS = tuple(column for column in COLUMNS if column not in ("start_s", "duration_s"))
@@ -40,6 +42,8 @@ _DEFAULTS: dict[str, Any] = {"source": "", "start_s": 0.0, "duration_s": 10.0, "
 # Control characters have no place in a name or a caption, and two of them separate fields in the hash; half characters
 # (surrogates) cannot be written to a file.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
+# A larger table is no list of clips; reading stops there, so that no file can fill the memory.
+_MAX_CLIPS_N = 1_000_000
 _MAX_ID_BYTES = 200  # leaves room for an ending within the 255 bytes a file name may have
 
 
@@ -137,7 +141,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
 def _read_csv(path: Path) -> pd.DataFrame:
     # Not pandas: it takes a row that is too short for one with NaN, and rows that are too long for an index.
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = [row for row in csv.reader(file, strict=True) if row]
+        rows = list(_at_most(_MAX_CLIPS_N + 1, (row for row in csv.reader(file, strict=True) if row)))
     if not rows:
         return pd.DataFrame()
     header = rows.pop(0)
@@ -152,7 +156,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def _read_jsonl(path: Path) -> pd.DataFrame:
     # Not pandas: it changes the last digits of numbers.
     with path.open(encoding="utf-8-sig") as file:
-        rows = [json.loads(line) for line in file if line.strip()]
+        rows = list(_at_most(_MAX_CLIPS_N, (json.loads(line) for line in file if line.strip())))
     for i, row in enumerate(rows):
         if not isinstance(row, dict):
             raise ValueError(f"row {i + 2} is not an object")
@@ -160,6 +164,13 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
     columns = dict.fromkeys(key for row in rows for key in row)
     cells = {key: ["" if row.get(key) is None else str(row[key]) for row in rows] for key in columns}
     return pd.DataFrame(cells, dtype=object)
+
+
+def _at_most(count: int, rows: Iterable[Row]) -> Iterator[Row]:
+    for number, row in enumerate(rows):
+        if number == count:
+            raise ValueError(f"it has more than {_MAX_CLIPS_N:,} clips")
+        yield row
 
 
 def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:

@@ -8,6 +8,7 @@
     ├── MediaError         one media file cannot be used: names the file and the reason
     ├── ProblemsError      one or more clips cannot be scored: carries the whole list
     ├── PrerequisiteError  something has to be fetched or installed first: says how
+    ├── DownloadError      a file could not be fetched: names the address and where to put it by hand
     ├── CacheError         the embedding cache cannot be read or written
     ├── ResultError        a result file does not follow the schema
     └── MetricError        arrays that no score can be computed from (also a ``ValueError``)
@@ -93,6 +94,10 @@ class PrerequisiteError(T2AVBenchError):
     """Something has to be fetched or installed first; the message says how."""
 
 
+class DownloadError(T2AVBenchError):
+    """A file could not be fetched; the message names the address and where to put the file by hand."""
+
+
 class CacheError(T2AVBenchError):
     """The embedding cache cannot be read or written."""
 
@@ -107,3 +112,7 @@ class MetricError(T2AVBenchError, ValueError):
 
 class FewSamplesWarning(UserWarning):
     """There are fewer samples than a stable estimate of the distance needs."""
+
+
+class ManifestWarning(UserWarning):
+    """A manifest of the toolkit was changed, so that results with it are not comparable."""

@@ -6,13 +6,19 @@ convention                      example                      used by
 ``<id>_<start ms>_<end ms>``    ``7tMPoaU2oL4_0_10000``      copies of VGGSound
 ``<id>_<start s, 6 digits>``    ``7tMPoaU2oL4_000000``       VGGSound's lists
 ``<id>_<start>_<end>``          ``AP0061o0Nvk_101.8_111.8``  LLP
+``<id>_<start>``                ``7tMPoaU2oL4_30``           copies of AudioCaps
+``Y<id>``                       ``Y7tMPoaU2oL4``             copies of AudioSet
 ==============================  ===========================  ==================
+
+The last tells no start, so it is taken only where a list has a single clip of the video. A bare ``<id>`` never is: it
+names the whole video as often as a clip cut out of it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +42,9 @@ _CONVENTIONS = (
     _Convention(re.compile(r"(?P<id>.{11})_(?P<start>\d+)_(?P<end>\d{4,})$"), "<id>_<start ms>_<end ms>", 1e-3),
     _Convention(re.compile(r"(?P<id>.{11})_(?P<start>\d{6})$"), "<id>_<start s, 6 digits>", 1.0),
     _Convention(re.compile(r"(?P<id>.{11})_(?P<start>\d+(\.\d+)?)_(?P<end>\d+(\.\d+)?)$"), "<id>_<start>_<end>", 1.0),
+    _Convention(re.compile(r"(?P<id>.{11})_(?P<start>\d{1,5})$"), "<id>_<start>", 1.0),
 )
+_VIDEO_ONLY = re.compile(r"Y(?P<id>.{11})$")
 
 
 def is_media(path: Path) -> bool:
@@ -69,8 +77,8 @@ def parse_clip_name(stem: str) -> tuple[str, float] | None:
 def locate_media(clips: Sequence[Clip], data_dir: str | Path) -> tuple[dict[str, Path], list[Problem]]:
     """Find each clip's media in the data folder.
 
-    The path in the manifest wins; else a media file directly in the folder whose name is the clip's id or names the
-    same video and start in another convention.
+    The path in the manifest wins; else a media file in the same folder or directly in the data folder whose name is
+    the clip's id or names the same video and start in another convention.
 
     Returns
     -------
@@ -89,17 +97,38 @@ def locate_media(clips: Sequence[Clip], data_dir: str | Path) -> tuple[dict[str,
         raise T2AVBenchError(f"{folder}: the data folder must exist; give it with --data-dir (data_dir=...)")
     files = {clip.clip_id: folder / clip.media for clip in clips if (folder / clip.media).is_file()}
     absent = [clip for clip in clips if clip.clip_id not in files]
+    shelves: dict[Path, _Shelf] = {}
+    videos = Counter(key[0] for clip in clips if (key := parse_clip_name(clip.clip_id)))
     problems: list[Problem] = []
-    if absent:
-        present = [path for path in sorted(folder.iterdir()) if is_media(path)]
-        by_stem = {path.stem: path for path in present}
-        by_start = {parse_clip_name(path.stem): path for path in present}
-        for clip in absent:
-            found = by_stem.get(clip.clip_id) or by_stem.get(Path(clip.media).stem)
-            found = found or by_start.get(parse_clip_name(clip.clip_id) or ("", -1.0))
+    for clip in absent:
+        for place in dict.fromkeys(((folder / clip.media).parent, folder)):
+            if place not in shelves:
+                shelves[place] = _Shelf(place)
+            found = shelves[place].find(clip, videos)
             if found is not None:
                 files[clip.clip_id] = found
-            else:
-                reason = "the reference media is missing (looked for this path and for the known naming conventions)"
-                problems.append(Problem(clip.clip_id, "missing_reference", str(folder / clip.media), reason))
+                break
+        else:
+            reason = "the reference media is missing (looked for this path and for the known naming conventions)"
+            problems.append(Problem(clip.clip_id, "missing_reference", str(folder / clip.media), reason))
     return files, problems
+
+
+class _Shelf:
+    """The media files of one folder, by everything their names tell."""
+
+    def __init__(self, folder: Path) -> None:
+        present = [path for path in sorted(folder.iterdir()) if is_media(path)] if folder.is_dir() else []
+        self._by_stem = {path.stem: path for path in present}
+        self._by_start = {key: path for path in present if (key := parse_clip_name(path.stem))}
+        self._by_video = {match["id"]: path for path in present if (match := _VIDEO_ONLY.match(path.stem))}
+
+    def find(self, clip: Clip, videos: Mapping[str, int]) -> Path | None:
+        """Return a clip's file; ``videos`` tells how many clips of each video the list has."""
+        found = self._by_stem.get(clip.clip_id) or self._by_stem.get(Path(clip.media).stem)
+        key = parse_clip_name(clip.clip_id)
+        if found is None and key is not None:
+            found = self._by_start.get(key)
+            if found is None and videos[key[0]] == 1:
+                found = self._by_video.get(key[0])
+        return found

@@ -11,3 +11,20 @@ def progress_bar(total: int, what: str, unit: str, wanted: bool = True) -> Any:
     from tqdm import tqdm
 
     return tqdm(total=total, desc=what, unit=unit, disable=not (wanted and total and sys.stderr.isatty()), leave=False)
+
+
+def byte_bar(total: int | None, start: int, what: str, wanted: bool = True) -> Any:
+    """Return a tqdm bar on stderr that counts bytes from ``start`` on; silent off a terminal."""
+    from tqdm import tqdm
+
+    shown = wanted and sys.stderr.isatty()
+    return tqdm(
+        total=total,
+        initial=start,
+        desc=what,
+        unit="B",
+        unit_scale=True,
+        unit_divisor=1000,
+        disable=not shown,
+        leave=False,
+    )

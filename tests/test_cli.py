@@ -182,7 +182,7 @@ def test_ctrl_c_ends_with_one_line_and_keeps_what_is_done(world: Path, tmp_path:
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "Traceback" not in stderr
-    assert "interrupted; what is embedded so far is kept" in stderr
+    assert "interrupted; what is done so far is kept" in stderr
     assert list((tmp_path / "cache" / "entries").rglob("*.npy"))
     assert not (tmp_path / "r.json").exists()
     assert not list((tmp_path / "cache").rglob("*.part"))

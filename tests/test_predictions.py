@@ -102,6 +102,7 @@ def test_names_of_no_known_convention_get_no_guess():
         ("7tMPoaU2oL4_34_44", ("7tMPoaU2oL4", 34.0)),
         ("AP0061o0Nvk_101.8_111.8", ("AP0061o0Nvk", 101.8)),
         ("_0_10_20_30_30_40", ("_0_10_20_30", 30.0)),
+        ("7tMPoaU2oL4_34", ("7tMPoaU2oL4", 34.0)),
         ("short_0_10", None),
     ],
 )
@@ -122,3 +123,17 @@ def test_reference_media_are_found_by_path_then_by_any_convention(tmp_path: Path
     assert [(p.clip_id, p.kind) for p in problems] == [("gone", "missing_reference")]
     with pytest.raises(T2AVBenchError, match="the data folder must exist"):
         locate_media(wanted, tmp_path / "no")
+
+
+def test_reference_media_are_found_beside_their_path_and_by_their_video_if_that_is_enough(tmp_path: Path):
+    folder = touch(
+        tmp_path / "d", "audiocaps/YaaaaaaaaaaA.wav", "llp/bbbbbbbbbbB_30_40.mp4", "Yccccccccccc.wav", "ddddddddddD.mp4"
+    )
+    names = {"aaaaaaaaaaA_000010": "audiocaps", "bbbbbbbbbbB_000030": "llp", "ddddddddddD_000000": "llp",
+             "ccccccccccc_000010": "llp", "ccccccccccc_000020": "llp"}  # fmt: skip
+    wanted = [clip._replace(media=f"{names[clip.clip_id]}/{clip.clip_id}.mp4") for clip in clips(*names)]
+    files, problems = locate_media(wanted, folder)
+    assert {k: v.name for k, v in files.items()} == {
+        "aaaaaaaaaaA_000010": "YaaaaaaaaaaA.wav", "bbbbbbbbbbB_000030": "bbbbbbbbbbB_30_40.mp4"
+    }  # fmt: skip
+    assert [p.clip_id for p in problems] == ["ddddddddddD_000000", "ccccccccccc_000010", "ccccccccccc_000020"]

@@ -4,50 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from t2av_bench.models.extractors.hub_catalogue import hub_entries
+from t2av_bench.remote import RemoteFile
 
-@dataclass(frozen=True)
-class WeightsEntry:
-    """One published weights file.
+
+@dataclass(frozen=True, kw_only=True)
+class WeightsEntry(RemoteFile):
+    """One published weights file; see :class:`~t2av_bench.remote.RemoteFile` for where it is and how it is verified.
 
     Attributes
     ----------
-    name
-        What ``t2av-bench download weights --only`` takes.
-    file_name
-        Its name in ``weights/`` of the home folder.
-    url, licence, source
-        Where it is fetched, under which terms, and who made it from what.
-    bytes_n
-        Exact size; None where no exact figure is known, and then ``about_bytes`` says it in words.
-    sha256, sha256_prefix, md5
-        What the file is verified by. Where the full SHA-256 is unknown, the prefix in a torch.hub file name or an MD5
-        stands in; where all are None, nothing can be verified and results are not comparable.
-    content_sha256
-        SHA-256 of the decompressed content, for compressed files.
+    source
+        Who made it from what.
     preprocessing
         What the network expects, and where that is doubtful.
-    unverified
-        What of this entry rests on one source or none.
     """
 
-    name: str
-    file_name: str
-    url: str
-    licence: str
     source: str
     preprocessing: str
-    bytes_n: int | None = None
-    about_bytes: str = "size unknown"
-    sha256: str | None = None
-    sha256_prefix: str | None = None
-    md5: str | None = None
-    content_sha256: str | None = None
-    unverified: str = ""
-
-    @property
-    def is_pinned(self) -> bool:
-        """Whether a full hash of the content is known, so that two users can be sure to hold the same file."""
-        return bool(self.sha256 or self.md5)
 
 
 _TORCHVGGISH = "https://github.com/harritaylor/torchvggish/releases/download/v0.1"
@@ -123,5 +97,6 @@ WEIGHTS: dict[str, WeightsEntry] = {
             source="Mikolov et al., Google News vectors, as published by gensim-data",
             preprocessing="case-sensitive words and phrases, 3,000,000 x 300",
         ),
+        *hub_entries(WeightsEntry),
     )
 }

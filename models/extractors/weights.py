@@ -7,9 +7,6 @@ are hostile input: :func:`load_checkpoint` reads tensors, containers and NumPy a
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import pickle
 import warnings
 import zipfile
@@ -21,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from t2av_bench.errors import PrerequisiteError, UsageError
 from t2av_bench.home import home
 from t2av_bench.models.extractors.catalogue import WEIGHTS, WeightsEntry
+from t2av_bench.remote import fault_of, file_hash, remembered_hash
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +36,6 @@ __all__ = [
     "weights_path",
 ]
 
-_CHUNK_BYTES = 1 << 20
 _NAMED_AT_MOST = 4
 
 
@@ -57,7 +54,7 @@ def weights_entry(name: str) -> WeightsEntry:
 
 def weights_path(entry: WeightsEntry) -> Path:
     """Return where the file of an entry belongs, whether or not it is there."""
-    return home() / "weights" / entry.file_name
+    return entry.path
 
 
 def find_weights(entry: WeightsEntry | str) -> Path:
@@ -98,20 +95,18 @@ def verify_weights(entry: WeightsEntry, path: Path) -> None:
     PrerequisiteError
         Names the file, what was expected and what was found.
     """
-    size = path.stat().st_size
-    if entry.bytes_n is not None and size != entry.bytes_n:
-        raise _not_published(entry, path, f"{entry.bytes_n} bytes", f"{size} bytes")
-    kind, expected = "sha256", entry.sha256 or entry.sha256_prefix
-    if not expected and entry.md5:
-        kind, expected = "md5", entry.md5
-    if expected and not (found := _remembered_hash(path, kind)).startswith(expected):
-        raise _not_published(entry, path, f"{kind} {expected}", found)
+    fault = fault_of(entry, path)
+    if fault is not None:
+        raise PrerequisiteError(
+            f"{path} must be the published file {entry.file_name} ({fault.expected}), but has {fault.found}. It may be "
+            f"truncated or another version; `t2av-bench download weights --only {entry.name}` replaces it."
+        )
 
 
 def file_sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits; of a file of the home folder, the remembered one."""
     path = Path(path)
-    return _remembered_hash(path, "sha256") if path.parent == home() / "weights" else _hash(path, "sha256")
+    return remembered_hash(path) if home() / "weights" in path.parents else file_hash(path)
 
 
 def load_checkpoint(path: str | Path) -> Any:
@@ -198,48 +193,10 @@ def apply_state_dict(network: torch.nn.Module, state: Mapping[str, torch.Tensor]
 
 
 def _how_to_get(entry: WeightsEntry, path: Path) -> str:
-    size = f"{entry.bytes_n / 1e6:,.0f} MB" if entry.bytes_n else entry.about_bytes
     return (
         f"The weights {entry.name!r} are missing. Run `t2av-bench download weights --only {entry.name}`, or fetch "
-        f"{entry.url} ({size}; licence: {entry.licence}) and put it at {path}."
+        f"{entry.url} ({entry.size}; licence: {entry.licence}) and put it at {path}."
     )
-
-
-def _not_published(entry: WeightsEntry, path: Path, expected: str, given: str) -> PrerequisiteError:
-    return PrerequisiteError(
-        f"{path} must be the published file {entry.file_name} ({expected}), but has {given}. It may be truncated or "
-        f"another version: delete it and run `t2av-bench download weights --only {entry.name}`."
-    )
-
-
-def _hash(path: Path, kind: str) -> str:
-    digest = hashlib.new(kind, usedforsecurity=kind != "md5")
-    with path.open("rb") as file:
-        while block := file.read(_CHUNK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _remembered_hash(path: Path, kind: str) -> str:
-    """Hash a file of the home folder, or recall its hash if size and modification time are as they were."""
-    status = path.stat()
-    stamp = [status.st_size, status.st_mtime_ns]
-    note = path.parent / ".verified" / f"{path.name}.{kind}.json"
-    try:
-        known = json.loads(note.read_text(encoding="utf-8"))
-        if known["bytes_and_mtime_ns"] == stamp:
-            return str(known[kind])
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # no note yet, or a broken one: hash the file
-    found = _hash(path, kind)
-    try:
-        note.parent.mkdir(exist_ok=True)
-        partial = note.with_name(f"{note.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps({"bytes_and_mtime_ns": stamp, kind: found}), encoding="utf-8")
-        partial.replace(note)
-    except OSError:
-        pass  # a read-only weights folder is fine: every run hashes again
-    return found
 
 
 @contextmanager

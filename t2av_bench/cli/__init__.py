@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from importlib import import_module
+from typing import TextIO
 
 import click
 
 from t2av_bench._version import __version__
-from t2av_bench.errors import ProblemsError, T2AVBenchError, UsageError
+from t2av_bench.errors import FewSamplesWarning, ManifestWarning, ProblemsError, T2AVBenchError, UsageError
 
 _COMMANDS = {
     "evaluate": ("t2av_bench.cli.evaluate:evaluate", "Score a folder of predictions against a manifest."),
+    "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
+    "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
+    "doctor": ("t2av_bench.cli.doctor:doctor", "Say what works here, what is missing and how to get it."),
     "demo": ("t2av_bench.cli.demo:demo", "Score prediction sets of known quality on the built-in mini world."),
 }
 _SHOWN = 20
@@ -47,7 +54,8 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Turn our errors into one line and an exit code: 1 for a failure, 2 for wrong usage."""
         try:
-            return super().invoke(ctx)
+            with _plain_warnings():
+                return super().invoke(ctx)
         except UsageError as error:
             raise click.UsageError(str(error)) from error
         except ProblemsError as error:
@@ -56,8 +64,31 @@ class _LazyGroup(click.Group):
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
             raise click.ClickException(
-                "interrupted; what is embedded so far is kept, and the same command goes on from there"
+                "interrupted; what is done so far is kept, and the same command goes on from there"
             ) from None
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Print our warnings as one line, without the place in the code."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, (FewSamplesWarning, ManifestWarning)):
+                click.echo(f"Warning: {message}", err=True)
+            else:
+                shown(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show
+        yield
 
 
 def _listed(error: ProblemsError) -> str:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from t2av_bench.errors import ManifestError
-from t2av_bench.manifests import Clip, Manifest, read_manifest, write_manifest
+from t2av_bench.manifests import Clip, Manifest, read_manifest, schema, write_manifest
 
 GOOD: dict[str, Any] = {"clip_id": "a", "media": "v/a.mp4", "caption": "a dog barks"}
 
@@ -189,3 +189,19 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 def test_negative_zero_is_zero() -> None:
     assert Manifest("m", _table({"start_s": "-0.0"})).sha256 == Manifest("m", _table({"start_s": 0})).sha256
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_table_too_long_for_a_list_of_clips_is_refused_without_being_read(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(schema, "_MAX_CLIPS_N", 3)
+    row = '{"clip_id": "c%d", "media": "c.mp4", "caption": "x"}\n' if suffix == ".jsonl" else "c%d,c.mp4,x\n"
+    header = "" if suffix == ".jsonl" else "clip_id,media,caption\n"
+    path = tmp_path / f"m{suffix}"
+    path.write_text(header + "".join(row % i for i in range(3)))
+    assert len(read_manifest(path)) == 3
+    with path.open("a") as file:
+        file.write(row % 3 + "the reader must not come here")
+    with pytest.raises(ManifestError, match="more than 3 clips"):
+        read_manifest(path)

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from t2av_bench import remote
 from t2av_bench.errors import PrerequisiteError, UsageError
 from t2av_bench.home import home
-from t2av_bench.models.extractors import weights as register
 from t2av_bench.models.extractors.drawn import draw_state_dict
 from t2av_bench.models.extractors.network import ChosenWeights
 from t2av_bench.models.extractors.vggish import VGGishExtractor
@@ -71,7 +71,7 @@ def test_every_entry_is_complete() -> None:
 def test_verified_file_is_found_and_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     path = _put(_entry())
     assert find_weights(_entry()) == path
-    monkeypatch.setattr(register, "_hash", None)
+    monkeypatch.setattr(remote, "file_hash", None)
     assert find_weights(_entry()) == path
 
 

@@ -1,0 +1,100 @@
+"""``t2av-bench download``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from t2av_bench.remote import RemoteFile
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["manifests", "weights", "all"]))
+@click.option(
+    "--only", multiple=True, metavar="NAME", help="Only these manifests or weights; repeat or separate by commas."
+)
+@click.option("--mirror", metavar="URL", help="Fetch from a copy of a home folder.  [default: T2AV_BENCH_MIRROR]")
+@click.option("--verify", is_flag=True, help="Read what is here and compare it with all that is known; fetch nothing.")
+@click.option("--list", "listed", is_flag=True, help="Show size, licence and state of everything; fetch nothing.")
+def download(what: str, only: tuple[str, ...], mirror: str | None, verify: bool, listed: bool) -> None:
+    """Fetch and verify manifests and weights.
+
+    WHAT is manifests, weights or all. Lists of clips are fetched from their publishers and the manifests are built from
+    them on this machine; t2av-bench is a reconstruction, as the paper published no list. Weights come from their
+    publishers too, those of the audioldm groups only when named with --only. See all sizes and licences with --list.
+    """
+    from t2av_bench.errors import UsageError
+    from t2av_bench.inventory import choose_manifests, choose_weights, lists_of
+
+    names = [name.strip() for part in only for name in part.split(",") if name.strip()]
+    if what == "all" and names:
+        raise UsageError(
+            "--only needs to know of what: use `download manifests --only …` or `download weights --only …`."
+        )
+    if verify and listed:
+        raise UsageError("--verify and --list cannot be combined; --verify shows the state of everything as well.")
+    manifests = choose_manifests(names) if what != "weights" else []
+    files = lists_of(manifests) + (choose_weights(names, on_request=listed or verify) if what != "manifests" else [])
+    if listed or verify:
+        _show(files, manifests, read=verify)
+    else:
+        _get(files, manifests, mirror)
+
+
+def _show(files: list[RemoteFile], manifests: list[str], *, read: bool) -> None:
+    """Print the state of everything; with ``read``, fail if something is here and wrong."""
+    from t2av_bench.errors import T2AVBenchError
+    from t2av_bench.inventory import manifest_state, state_of
+
+    states = {file.name: state_of(file, read=read) for file in files}
+    built = {name: manifest_state(name) for name in manifests}
+    if files:
+        rows = [(file.name, file.size, file.licence, states[file.name].detail) for file in files]
+        _table([("file", "size", "licence", "state"), *rows])
+    if manifests:
+        click.echo()
+        _table([("manifest", "state"), *((name, state.detail) for name, state in built.items())])
+    wrong_n = sum(state.condition == "wrong" for state in (*states.values(), *built.values()))
+    if read and wrong_n:
+        raise T2AVBenchError(
+            f"{wrong_n} of these must be fetched or built anew; the same command without --verify does."
+        )
+
+
+def _table(rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _get(files: list[RemoteFile], manifests: list[str], mirror: str | None) -> None:
+    """Fetch and build everything that can be had; fail at the end if something could not."""
+    from t2av_bench.download import fetch
+    from t2av_bench.errors import T2AVBenchError, UsageError
+    from t2av_bench.inventory import lists_of, state_of
+    from t2av_bench.manifests.official import build_official
+
+    failed: dict[str, str] = {}
+    for file in files:
+        try:
+            done = fetch(file, mirror=mirror)
+        except UsageError:
+            raise
+        except T2AVBenchError as error:
+            failed[file.name] = str(error)
+            continue
+        doubt = "" if file.is_pinned else f" ({state_of(file).detail})"
+        click.echo(f"{file.name}: {'was here' if done.was_there else 'fetched'}, {done.path}{doubt}")
+    for name in manifests:
+        if lacking := [file.name for file in lists_of([name]) if file.name in failed]:
+            failed[f"manifest {name}"] = f"The manifest {name} could not be built without {', '.join(lacking)}."
+            continue
+        built = build_official(name)
+        left_out = f", {built.left_out_n} left out" if built.left_out_n else ""
+        click.echo(f"{name}: {built.rows_n} {built.unit}{left_out}, {built.state}, {built.path}")
+    if failed:
+        lines = "\n".join(f"  {reason}" for reason in failed.values())
+        raise T2AVBenchError(f"{len(failed)} could not be had:\n{lines}")

@@ -1,0 +1,138 @@
+"""Verified downloads: a file appears under its final name complete and right, or not at all.
+
+A transfer goes to ``.partial/`` beside the file, is hashed there, flushed to the disk and renamed. A broken one goes on
+where it stopped (HTTP Range), in this process or the next; a lock that the system releases when its holder dies keeps
+two processes off the same file. ``T2AV_BENCH_OFFLINE=1`` forbids all this, and ``T2AV_BENCH_MIRROR`` names a web server
+that holds a copy of somebody's home folder.
+
+pooch has neither resumption nor locks, cannot verify a hash of which only a prefix is known, and after a hard kill
+leaves a temporary file that it never uses again; with those four done here nothing would be left for it. requests does
+HTTP, filelock the locks.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from t2av_bench._transfer import Transfer, by_hand, partial_path
+from t2av_bench.errors import DownloadError, PrerequisiteError, UsageError
+from t2av_bench.remote import RemoteFile, fault_of, record_sha256, recorded_sha256, remembered_hash
+
+OFFLINE = "T2AV_BENCH_OFFLINE"
+MIRROR = "T2AV_BENCH_MIRROR"
+
+
+class Fetched(NamedTuple):
+    """What :func:`fetch` did.
+
+    Attributes
+    ----------
+    path
+        The verified file.
+    was_there
+        Whether it was there already.
+    sha256
+        Of the file.
+    """
+
+    path: Path
+    was_there: bool
+    sha256: str
+
+
+def is_offline() -> bool:
+    """Whether ``T2AV_BENCH_OFFLINE`` forbids the network."""
+    return os.environ.get(OFFLINE, "").strip().lower() not in ("", "0", "false", "no")
+
+
+def url_of(file: RemoteFile, mirror: str | None = None) -> str:
+    """Return where a file is fetched: from its publisher, or from a mirror laid out like the home folder.
+
+    Raises
+    ------
+    UsageError
+        If the mirror is no ``http://`` or ``https://`` address.
+    """
+    mirror = mirror or os.environ.get(MIRROR, "").strip()
+    if not mirror:
+        return file.url
+    if not mirror.startswith(("http://", "https://")):
+        raise UsageError(f"A mirror (--mirror, {MIRROR}) must be an http:// or https:// address; got {mirror!r}.")
+    return f"{mirror.rstrip('/')}/{quote(f'{file.folder}/{file.file_name}')}"
+
+
+def fetch(file: RemoteFile, *, mirror: str | None = None, progress: bool = True) -> Fetched:
+    """Return a verified file of the home folder, downloading it if it is missing or wrong.
+
+    Parameters
+    ----------
+    file
+        What to fetch.
+    mirror
+        Base address to fetch from instead of the publisher; by default ``T2AV_BENCH_MIRROR``.
+    progress
+        Whether to show a progress bar when stderr is a terminal.
+
+    Raises
+    ------
+    PrerequisiteError
+        If the network is forbidden.
+    DownloadError
+        If the transfer failed for good or brought another file; names address and path for carrying it by hand.
+    """
+    url = url_of(file, mirror)
+    if _is_right(file):
+        return _fetched(file, was_there=True)
+    if is_offline():
+        raise PrerequisiteError(f"{file.name!r} is missing and {OFFLINE} is set. {by_hand(file, url)}")
+    try:
+        with _only_process(file, progress):
+            if _is_right(file):  # the process that held the lock has fetched it
+                return _fetched(file, was_there=True)
+            transfer = Transfer(file, url, progress)
+            transfer.run()
+            transfer.install()
+    except OSError as error:
+        raise DownloadError(
+            f"{file.path.parent}: cannot be written ({error.strerror or error}). Make room or choose another home "
+            "folder with T2AV_BENCH_HOME; what has arrived is kept, and the same command goes on from there."
+        ) from error
+    return _fetched(file, was_there=False)
+
+
+def _is_right(file: RemoteFile) -> bool:
+    return file.path.is_file() and fault_of(file, file.path) is None
+
+
+def _fetched(file: RemoteFile, was_there: bool) -> Fetched:
+    """Describe the file, recording its hash if none is published."""
+    sha256 = file.sha256 or remembered_hash(file.path)
+    if not file.sha256 and recorded_sha256(file) is None:
+        with suppress(OSError):  # a read-only home folder, filled by somebody else
+            record_sha256(file, sha256)
+    return Fetched(file.path, was_there, sha256)
+
+
+@contextmanager
+def _only_process(file: RemoteFile, progress: bool) -> Iterator[None]:
+    from filelock import FileLock, Timeout
+
+    path = partial_path(file).with_suffix(".lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(str(path))
+    try:
+        lock.acquire(timeout=0.5)
+    except Timeout:
+        if progress:
+            print(f"Waiting for another process that downloads {file.name} …", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
