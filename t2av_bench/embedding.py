@@ -8,6 +8,7 @@ the clips back from the cache one by one, in the manifest's order.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -71,6 +72,11 @@ class _Batcher:
         if self._rows:
             self._run(len(self._rows))
 
+    def finish(self) -> None:
+        """Run the network on what is left and let go of it, to make room for the next one."""
+        self.flush()
+        self._extractor.release()
+
     def _run(self, count: int) -> None:
         batch, self._rows = np.stack(self._rows[:count]), self._rows[count:]
         self._done.append(self._extractor.embed_batch(batch))
@@ -107,25 +113,36 @@ def embed_missing(
         return {}
     cache.check_writable()
     failures: dict[str, str] = {}
+    left = {fingerprint: len(group) for fingerprint, group in by_extractor.items()}
+    batchers: dict[str, _Batcher] = {}
     loaded = run_jobs(_load, missing, num_workers=num_workers)
-    with progress_bar(len(missing), "embedding", "clip", progress) as bar, closing(loaded):
-        batchers: dict[str, _Batcher] = {}
+    with (
+        progress_bar(len(missing), "embedding", "clip", progress) as bar,
+        closing(loaded),
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
+        # The first network is built while the workers start and decode their first clips.
+        warm = beside.submit(missing[0].extractor.warm_up)
         try:
             for index, inputs in loaded:
                 bar.update()
                 job = missing[index]
+                fingerprint = job.extractor.fingerprint
                 if isinstance(inputs, JobFailure):
                     failures[job.key] = inputs.reason
-                    continue
-                fingerprint = job.extractor.fingerprint
-                if fingerprint not in batchers:
-                    batchers[fingerprint] = _Batcher(job.extractor, batch_size, cache)
-                    bar.set_description(f"embedding {job.extractor.name}")
-                batchers[fingerprint].add(job, inputs)
+                else:
+                    warm.result()
+                    if fingerprint not in batchers:
+                        batchers[fingerprint] = _Batcher(job.extractor, batch_size, cache)
+                        bar.set_description(f"embedding {job.extractor.name}")
+                    batchers[fingerprint].add(job, inputs)
+                left[fingerprint] -= 1
+                if left[fingerprint] == 0 and fingerprint in batchers:
+                    batchers.pop(fingerprint).finish()
         finally:
             # Also after an error or Ctrl-C: what the workers have read is kept.
             for batcher in batchers.values():
-                batcher.flush()
+                batcher.finish()
     return failures
 
 

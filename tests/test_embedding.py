@@ -74,6 +74,31 @@ def test_the_same_clip_is_embedded_once(tmp_path: Path, cache: EmbeddingCache):
     assert extractor.batches == [(4, 15_360)]
 
 
+def test_an_extractor_lets_go_of_its_network_after_its_last_clip(tmp_path: Path, cache: EmbeddingCache):
+    class Heavy(Counting):
+        def __init__(self, name: str, log: list[str]) -> None:
+            super().__init__()
+            self.label, self.log = name, log
+
+        def options(self) -> dict[str, Any]:
+            return {"label": self.label}
+
+        def embed_batch(self, inputs: np.ndarray) -> np.ndarray:
+            self.log.append(f"{self.label} embeds {len(inputs)}")
+            return super().embed_batch(inputs)
+
+        def release(self) -> None:
+            self.log.append(f"{self.label} released")
+
+    log: list[str] = []
+    jobs = make_jobs(tmp_path, Heavy("first", log), [4, 4])
+    for i in (0, 1):
+        jobs.append(EmbeddingJob(entry_key(str(i), 0, 4, "g"), Heavy("second", log), jobs[i].source))
+    embed(jobs, cache, batch_size=5)
+    assert log == ["first embeds 5", "first embeds 3", "first released",
+                   "second embeds 5", "second embeds 3", "second released"]  # fmt: skip
+
+
 def test_an_unreadable_clip_is_reported_and_the_others_are_kept(tmp_path: Path, cache: EmbeddingCache):
     jobs = make_jobs(tmp_path, Counting(), [4, 4, 4])
     jobs[1].source.path.write_bytes(b"")

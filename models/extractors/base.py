@@ -119,6 +119,12 @@ class Extractor(ABC):
     def check(self) -> None:  # noqa: B027 - most extractors need nothing
         """Raise if weights or a device are missing, at little cost; called before any work."""
 
+    def warm_up(self) -> None:  # noqa: B027 - most extractors need nothing
+        """Get ready to embed: build the network, if there is one."""
+
+    def release(self) -> None:  # noqa: B027 - most extractors hold nothing
+        """Give back the memory of the network, which is built again when needed."""
+
     @property
     def not_comparable(self) -> str:
         """Why embeddings of this extractor must not be put on a leaderboard; empty if they may."""

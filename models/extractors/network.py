@@ -236,6 +236,14 @@ class NetworkExtractor(Extractor):
                 f"got {inputs.dtype.name} of shape {inputs.shape}."
             )
 
+    def warm_up(self) -> None:
+        """Build the network now and not with the first batch."""
+        self._ready()
+
+    def release(self) -> None:
+        """Drop the network; the next batch builds it again."""
+        self._network = None
+
     def _ready(self) -> tuple[torch.nn.Module, torch.device]:
         """Return the network with its weights on the device, built once."""
         import torch
