@@ -152,15 +152,18 @@ class Transfer:
 
         length = response.headers.get("Content-Length", "")
         total = start + int(length) if length.isdigit() else self.file.bytes_n
+        if total is None and not (self.file.is_pinned or self.file.sha256_prefix):
+            raise self._failed("the server does not say how long it is, so a broken transfer would go unnoticed")
         self._check_room(total, start)
         tag = response.headers.get("ETag", "")
-        self.tag_path.write_text("" if tag.startswith("W/") else tag, encoding="utf-8")
         size = start
         try:
             with (
                 self.partial.open("r+b" if start else "wb") as stream,
                 byte_bar(total, start, self.file.name, self.progress) as bar,
             ):
+                # After the file was cut off: an old beginning must never stand beside a new version's name.
+                self.tag_path.write_text("" if tag.startswith("W/") else tag, encoding="utf-8")
                 stream.seek(start)
                 for block in response.raw.stream(_CHUNK_BYTES, decode_content=False):
                     stream.write(block)

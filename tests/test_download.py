@@ -143,6 +143,20 @@ def test_an_unverifiable_file_is_not_resumed_without_the_servers_word_that_it_is
     assert server.seen == [("/file.bin", None), ("/file.bin", None)]
 
 
+def test_an_unverifiable_file_of_unknown_length_is_refused(server: Any):
+    def lengthless(handler: Any) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(CONTENT[:1000])
+
+    server.script = [lengthless] * 2
+    with pytest.raises(DownloadError, match="does not say how long it is"):
+        fetch(entry(server, sha256=None))
+    with pytest.raises(DownloadError, match="must bring the published file"):
+        fetch(entry(server))
+    assert_absent(entry(server))
+
+
 @pytest.mark.parametrize("left", [len(CONTENT), len(CONTENT) + 5])
 def test_a_partial_file_that_is_whole_or_too_long_does_no_harm(server: Any, left: int):
     for size in (None, len(CONTENT)):
