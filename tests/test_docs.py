@@ -94,7 +94,7 @@ def test_the_readmes_commands_and_files_exist():
     text = (ROOT / "README.md").read_text()
     from t2av_bench.cli import main
 
-    for command, rest in re.findall(r"^t2av-bench ([a-z-]+)([^#\n]*)", text, flags=re.MULTILINE):
+    for command, rest in re.findall(r"^t2av-bench ([a-z][a-z-]+)([^#\n]*)", text, flags=re.MULTILINE):
         options = {option for param in main.get_command(None, command).params for option in param.opts}
         assert set(re.findall(r"(?<=\s)--?[a-z-]+", rest)) <= options, command
     for name in re.findall(r"`((?:tests|metrics|models|manifests|benchmarks)/[\w/*]+\.py)`", text):
