@@ -7,6 +7,7 @@ if __name__ != "t2av_bench.metrics":
 
 from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.joint import METRICS, Balance, MetricSpec, alignment_index, joint_score
+from t2av_bench.metrics.kernel import joint_kernel_distance, kernel_distance, median_distance
 from t2av_bench.metrics.stats import JointStats
 
 __all__ = [
@@ -16,5 +17,8 @@ __all__ = [
     "MetricSpec",
     "alignment_index",
     "frechet_distance",
+    "joint_kernel_distance",
     "joint_score",
+    "kernel_distance",
+    "median_distance",
 ]
