@@ -5,6 +5,7 @@ if __name__ != "t2av_bench.metrics":
         "import this package as t2av_bench.metrics: a second copy named metrics would have its own classes"
     )
 
+from t2av_bench.metrics.classes import class_divergence, inception_score
 from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.joint import METRICS, Balance, MetricSpec, alignment_index, joint_score
 from t2av_bench.metrics.kernel import joint_kernel_distance, kernel_distance, median_distance
@@ -16,7 +17,9 @@ __all__ = [
     "JointStats",
     "MetricSpec",
     "alignment_index",
+    "class_divergence",
     "frechet_distance",
+    "inception_score",
     "joint_kernel_distance",
     "joint_score",
     "kernel_distance",
