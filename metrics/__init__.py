@@ -6,6 +6,7 @@ if __name__ != "t2av_bench.metrics":
     )
 
 from t2av_bench.metrics.classes import class_divergence, inception_score
+from t2av_bench.metrics.coverage import support_scores
 from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.joint import METRICS, Balance, MetricSpec, alignment_index, joint_score
 from t2av_bench.metrics.kernel import joint_kernel_distance, kernel_distance, median_distance
@@ -24,4 +25,5 @@ __all__ = [
     "joint_score",
     "kernel_distance",
     "median_distance",
+    "support_scores",
 ]
