@@ -10,6 +10,9 @@ import numpy.typing as npt
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics.stats import Float64Array
 
+# Squares of larger values overflow.
+_LARGEST = 1e150
+
 
 def checked_sides(
     reference: npt.ArrayLike, generated: npt.ArrayLike, least_n: int = 2
@@ -29,8 +32,8 @@ def checked_sides(
             raise MetricError(f"`{name}` must be an array of shape (n, d); got the shape {array.shape}")
         if len(array) < least_n:
             raise MetricError(f"`{name}` must hold at least {least_n} rows; got {len(array)}")
-        if not np.isfinite(array).all():
-            raise MetricError(f"`{name}` must be finite; got NaN or infinite values")
+        if not max(-array.min(), array.max()) < _LARGEST:  # also false for NaN
+            raise MetricError(f"`{name}` must be finite, and below {_LARGEST:g}; got NaN, infinite or larger values")
         sides.append(array)
     if sides[0].shape[1] != sides[1].shape[1]:
         raise MetricError(

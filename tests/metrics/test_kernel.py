@@ -53,6 +53,19 @@ def test_blocks_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch):
         np.testing.assert_allclose(one, other, atol=1e-12)
 
 
+def test_rows_any_number_of_bandwidths_apart_have_a_distance():
+    rng = np.random.default_rng(0)
+    silence, sound = 1e-9 * rng.standard_normal((50, 8)), 1e3 * rng.standard_normal((40, 8))
+    assert kernel_distance(silence, sound).value == pytest.approx(
+        textbook(silence, sound, median_distance(silence)), abs=1e-9
+    )
+    half = np.concatenate([1e-9 * rng.standard_normal((50, 8)), 1e3 + sound])
+    apart = kernel_distance(silence, half)
+    assert np.isfinite(apart.value)
+    assert 0 < apart.value < 2
+    assert kernel_distance(1e100 * sound, 1e100 * sound).value < 0
+
+
 @pytest.mark.parametrize("shift", [0.0, 1e3, 1e6])
 def test_rows_far_from_the_origin_or_from_each_other_lose_no_digits(shift: float):
     rng = np.random.default_rng(0)
@@ -184,6 +197,8 @@ def test_refuses_what_no_distance_exists_for():
         kernel_distance(good, good[:1])
     with pytest.raises(MetricError, match="`reference` must be finite"):
         kernel_distance(np.where(good == 5, np.nan, good), good)
+    with pytest.raises(MetricError, match=r"below 1e\+150; got NaN, infinite or larger"):
+        kernel_distance(good, 1e200 * good)
     with pytest.raises(MetricError, match="`generated` must be finite"):
         kernel_distance(good, np.where(good == 5, np.inf, good))
     with pytest.raises(MetricError, match="above zero and finite; got 0"):
@@ -242,4 +257,5 @@ def test_matches_kadtk_as_published_and_as_coded(
     coded = kernel_distance(ref, gen, bandwidth=medians["evaluated"])
     assert 100 * coded.value == pytest.approx(theirs["as_code_float64"], abs=1e-6)
     assert 100 * coded.value == pytest.approx(theirs["as_code_bandwidth_from_evaluated_set"], abs=1e-4)
+    assert 100 * kernel_distance(ref, ref).value == pytest.approx(theirs["same_set_as_code"], abs=1e-6)
     assert median_distance(gen) == pytest.approx(medians["evaluated"], rel=1e-6)
