@@ -9,10 +9,10 @@ With both envelopes centred, a of the reference and b of the generated side,
 
 .. math:: r(k) = \frac{\sum_t a_t\, b_{t+k}}{\lVert a \rVert \lVert b \rVert}
 
-from -1 to 1; the offset is the k of the largest r, the smallest |k| of several. Values outside the clip count as the
-mean, so large offsets, over which less of the clips overlaps, have to fit better to win. The confidence is the largest
-r minus the median over all k, after SyncNet's (which has distances between embeddings in the place of r). Sounds that
-repeat regularly fit at several offsets: the offset is then one of them, and its confidence is not lower for it.
+from -1 to 1; the offset is the k of the largest r. Values outside the clip count as the mean, so large offsets, over
+which less of the clips overlaps, have to fit better to win. The confidence is the largest r minus the median over all
+k, after SyncNet's (which has distances between embeddings in the place of r). Sounds that repeat regularly fit at
+several offsets: the smallest usually wins, right or wrong, and the confidence is not lower for it.
 
 References
 ----------
@@ -29,9 +29,6 @@ import numpy.typing as npt
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics.distances import checked_vector
 from t2av_bench.metrics.stats import Float64Array
-
-# Offsets within this correlation of the best are as good: rounding must not choose between them.
-_TIE = 1e-12
 
 
 class EnvelopeOffset(NamedTuple):
@@ -93,11 +90,9 @@ def envelope_offset(
         )
     a, b = (_normed(values, name) for values, name in zip(sides, ("reference", "generated"), strict=True))
     correlations = np.correlate(b, a, mode="full")[n - 1 - reach : n + reach]
-    lags = np.arange(-reach, reach + 1)
-    best = correlations >= correlations.max() - _TIE
-    lag = int(min(lags[best], key=abs))
-    peak = float(correlations[lag + reach])
-    return EnvelopeOffset(lag / rate, peak - float(np.median(correlations)), peak)
+    best = int(np.argmax(correlations))
+    peak = float(correlations[best])
+    return EnvelopeOffset((best - reach) / rate, peak - float(np.median(correlations)), peak)
 
 
 def peak_confidence(envelope: npt.ArrayLike, times: npt.ArrayLike, rate: float, *, reach: float = 0.05) -> Float64Array:

@@ -102,7 +102,7 @@ def kernel_distance(
     Raises
     ------
     MetricError
-        If shapes do not fit, a value is not finite, or the bandwidth is not above zero (half of the reference's rows
+        If shapes do not fit, a value is not finite, or the bandwidth is not above zero (most of the reference's rows
         are the same).
 
     Examples
@@ -199,10 +199,11 @@ def median_distance(rows: npt.ArrayLike, *, seed: int = 0) -> float:
     if len(array) > MEDIAN_ROWS:
         array = array[np.random.default_rng(seed).permutation(len(array))[:MEDIAN_ROWS]]
     array = array - array.mean(axis=0)
-    squared = squared_distances(array, array)[np.triu_indices(len(array), k=1)]
-    middle = (len(squared) - 1) // 2
-    squared.partition(middle)
-    return float(np.sqrt(squared[middle]))
+    first, second = np.triu_indices(len(array), k=1)
+    squared = squared_distances(array, array)[first, second]
+    middle = np.argpartition(squared, (len(squared) - 1) // 2)[(len(squared) - 1) // 2]
+    # That pair's distance once more, without the rounding of the matrix product: exactly 0 for equal rows.
+    return float(np.linalg.norm(array[first[middle]] - array[second[middle]]))
 
 
 def _fit_balance(blocks: Mapping[str, npt.ArrayLike]) -> Balance:

@@ -140,6 +140,26 @@ def test_contributions_approximate_leaving_a_clip_out():
         assert value == pytest.approx(full.value - left_out, rel=0.1, abs=2e-4)
 
 
+def test_influence_is_that_of_each_side():
+    x, y = draw(60, 90, 3, seed=5)
+    full = kernel_distance(x, y)
+    assert [len(side) for side in full.influence] == [60, 90]
+    for row in range(8):
+        without_x = kernel_distance(np.delete(x, row, axis=0), y, bandwidth=full.bandwidth).value
+        without_y = kernel_distance(x, np.delete(y, row, axis=0), bandwidth=full.bandwidth).value
+        assert full.influence.reference[row] / 59 == pytest.approx(full.value - without_x, rel=0.05, abs=1e-4)
+        assert full.influence.generated[row] / 89 == pytest.approx(full.value - without_y, rel=0.05, abs=1e-4)
+
+
+def test_equal_rows_have_a_median_distance_of_exactly_zero():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        silent = np.vstack([np.tile(rng.normal(size=(1, 64)), (30, 1)), 10 + rng.normal(size=(3, 64))])
+        assert median_distance(silent) == 0.0
+    with pytest.raises(MetricError, match="above zero and finite; got 0"):
+        kernel_distance(silent, rng.normal(size=(5, 64)))
+
+
 def test_the_median_of_many_rows_is_that_of_a_seeded_draw(monkeypatch: pytest.MonkeyPatch):
     x, y = draw(1000, 20, 8, seed=0)
     exact = kernel_distance(x, y)

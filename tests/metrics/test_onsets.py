@@ -84,6 +84,7 @@ def test_close_neighbours_of_a_more_confident_onset_are_dropped_all_of_them():
     assert onset_scores([1.03], [1.0, 1.03, 1.05, 1.075], confidence) == (1.0, 1.0, True)
     # 1.08 is 50 ms from the one kept; that its dropped neighbour is nearer does not matter.
     assert onset_scores([1.03, 1.08], [1.03, 1.05, 1.08], [0.9, 0.6, 0.5]) == (1.0, 1.0, True)
+    assert onset_scores([0.25, 0.3], [0.25, 0.3], [0.9, 0.5]) == (1.0, 1.0, True)  # 50 ms apart but for rounding
     assert onset_scores([1.0, 1.01], [1.0, 1.01], [0.5, 0.9], min_gap=0.0) == (1.0, 1.0, True)
 
 
