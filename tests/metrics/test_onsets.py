@@ -199,3 +199,12 @@ def test_matches_av_align_and_is_defined_where_it_divides_by_zero():
     assert av_align([], audio, fps=fps) == hand_made["no_video_peaks"]
     assert "ZeroDivisionError" in hand_made["both_empty"]
     assert av_align([], [], fps=fps) == 1.0
+
+
+def test_matches_av_align_on_the_peaks_of_real_clips_with_their_own_and_the_next_clips_sound():
+    clips = read_golden("avalign.json")["clips"].values()
+    for clip in clips:
+        video, fps = clip["video_peaks_seconds"], clip["fps"]
+        assert av_align(video, clip["audio_peaks_seconds"], fps=fps) == pytest.approx(clip["iou_own_audio"])
+        assert av_align(video, clip["audio_peaks_next_seconds"], fps=fps) == pytest.approx(clip["iou_next_clip_audio"])
+    assert len(clips) == 4
