@@ -92,6 +92,8 @@ def _plain_warnings() -> Iterator[None]:
 
 
 def _listed(error: ProblemsError) -> str:
+    if not error.problems:
+        return str(error)
     lines = [f"{error}:", *(f"  {problem}" for problem in error.problems[:_SHOWN])]
     if len(error.problems) > _SHOWN:
         lines.append(f"  … and {len(error.problems) - _SHOWN} more")
