@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from pathlib import Path
 
-from t2av_bench.errors import UsageError
+from t2av_bench.errors import no_such_name
 from t2av_bench.manifests.official import canonical_name, load_official
 from t2av_bench.manifests.recipes import ALIASES, RECIPES
 from t2av_bench.manifests.schema import Manifest, read_manifest
@@ -51,9 +50,5 @@ def load_manifest(name_or_path: str | Path) -> Manifest:
         return load_test_split()
     if canonical_name(text) in RECIPES:
         return load_official(text)
-    close = get_close_matches(text, manifest_names(), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise UsageError(
-        f"There is no manifest named {text!r}.{hint} Available: {', '.join(manifest_names())}, or the path of a .csv or"
-        " .jsonl file."
-    )
+    more = ", or the path of a .csv or .jsonl file"
+    raise no_such_name(f"There is no manifest named {text!r}", text, manifest_names(), more)

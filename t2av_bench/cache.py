@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import CacheError, MediaError
-from t2av_bench.files import replacing
+from t2av_bench.files import hash_stream, replacing
 
 
 class EmbeddingCache:
@@ -120,11 +120,8 @@ def file_key(path: Path, question: str) -> str:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hash_stream(hashlib.sha256(), file)
 
 
 def text_sha256(text: str) -> str:

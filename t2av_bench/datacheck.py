@@ -17,8 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from t2av_bench.cache import EmbeddingCache, file_key, file_sha256
 from t2av_bench.errors import MediaError
 from t2av_bench.manifests import Clip
-from t2av_bench.media import check_audio, probe
-from t2av_bench.models.extractors.base import PAD_LIMIT_S
+from t2av_bench.media import TOLERANCE_S, check_audio, probe
 from t2av_bench.naming import locate_media
 from t2av_bench.progress import progress_bar
 from t2av_bench.workers import JobFailure, run_jobs
@@ -163,7 +162,7 @@ def _look(need: _Need) -> dict[str, Any]:
             return {"state": "no_sound", **ends}
         if info.video_width is None:
             return {"state": "no_video", **ends}
-        wanted_s = need.start_s + need.duration_s - PAD_LIMIT_S
+        wanted_s = need.start_s + need.duration_s - TOLERANCE_S
         for what, end_s in (("sound", info.audio_duration_s), ("pictures", info.video_duration_s)):
             # Pictures may end a little early: the last one stands still.
             limit_s = wanted_s if what == "sound" else need.start_s
@@ -180,7 +179,7 @@ def _listen(need: _Need) -> dict[str, Any]:
     sound = check_audio(need.path, need.start_s, need.duration_s)
     if sound.non_finite:
         return {"state": "unreadable", "reason": f"{sound.non_finite} samples are NaN or infinite"}
-    if sound.padded_s > PAD_LIMIT_S:
+    if sound.too_short:
         return {"state": "too_short", "reason": f"its sound lasts {sound.available_s:.3f} s"}
     return {"state": "silent" if sound.silent else "ok"}
 

@@ -19,7 +19,7 @@ reaches a user is a bug of ours.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,26 @@ class T2AVBenchError(Exception):
 
 class UsageError(T2AVBenchError):
     """The call asks for something that does not exist or contradicts itself."""
+
+
+def no_such_name(sentence: str, name: str, known: Iterable[str], more: str = "") -> UsageError:
+    """Return the error for a name that does not exist: what was given, the nearest match, and what there is.
+
+    Parameters
+    ----------
+    sentence
+        Says what does not exist, without its full stop: ``"There is no metric named 'FVD'"``.
+    name, known
+        The name, and those that exist in the order to list them.
+    more
+        Anything else that would do, to stand behind the list.
+    """
+    from difflib import get_close_matches
+
+    known = list(known)
+    close = get_close_matches(name, known, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return UsageError(f"{sentence}.{hint} Available: {', '.join(known)}{more}.")
 
 
 class ManifestError(T2AVBenchError):

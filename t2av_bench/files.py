@@ -1,4 +1,4 @@
-"""Writing files so that nobody ever sees half of one."""
+"""Hashing files of any size, and writing them so that nobody ever sees half of one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
+
+_CHUNK_BYTES = 1 << 20
+
+
+def hash_stream(digest: Any, stream: IO[bytes]) -> str:
+    """Feed all that is left of a stream to a hashlib object, in pieces, and return its hexadecimal digest."""
+    while chunk := stream.read(_CHUNK_BYTES):
+        digest.update(chunk)
+    return str(digest.hexdigest())
 
 
 @contextmanager

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
-from t2av_bench.errors import UsageError
+from t2av_bench.errors import no_such_name
 from t2av_bench.manifests.official import BUILDABLE, built_path, canonical_name, lists_behind
 from t2av_bench.manifests.pins import PINS
 from t2av_bench.manifests.sources import LISTS
@@ -135,6 +134,4 @@ def manifest_state(name: str) -> State:
 
 def _check_name(name: str, known: list[str], what: str) -> None:
     if name not in known:
-        close = get_close_matches(name, known, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"There is no {what} {name!r}.{hint} Available: {', '.join(sorted(set(known)))}.")
+        raise no_such_name(f"There is no {what} {name!r}", name, sorted(set(known)))

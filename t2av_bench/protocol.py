@@ -7,10 +7,9 @@ mean of channels, soxr HQ to 16 kHz, no normalisation; windows of 0.96 s without
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal, get_args
 
-from t2av_bench.errors import UsageError
+from t2av_bench.errors import UsageError, no_such_name
 from t2av_bench.metrics import METRICS
 
 Pooling = Literal["window", "clip"]
@@ -121,9 +120,7 @@ def _parts(features: str) -> tuple[str, dict[str, str]]:
 
 def _known(value: str, allowed: list[str], what: str) -> None:
     if value not in allowed:
-        close = get_close_matches(value, allowed, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise UsageError(f"There is no {what} named {value!r}.{hint} Available: {', '.join(allowed)}.")
+        raise no_such_name(f"There is no {what} named {value!r}", value, allowed)
 
 
 def _spoken(parts: list[str] | dict[str, str]) -> str:

@@ -15,12 +15,10 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, cast
 
-from t2av_bench.files import replacing
+from t2av_bench.files import hash_stream, replacing
 from t2av_bench.home import home
-
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,20 +176,15 @@ def file_hash(path: Path, kind: str = "sha256") -> str:
     else:
         digest = hashlib.new(kind, usedforsecurity=kind != "md5")
     with path.open("rb") as stream:
-        while block := stream.read(_CHUNK_BYTES):
-            digest.update(block)
-    return str(digest.hexdigest())
+        return hash_stream(digest, stream)
 
 
 def _content_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
         with gzip.open(path) as stream:
-            while block := stream.read(_CHUNK_BYTES):
-                digest.update(block)
+            return hash_stream(hashlib.sha256(), cast("IO[bytes]", stream))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         return f"no whole gzip stream ({error})"
-    return digest.hexdigest()
 
 
 def _note_path(path: Path, kind: str) -> Path:

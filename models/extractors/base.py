@@ -34,7 +34,6 @@ Float32Array = npt.NDArray[np.float32]
 GRID_SR_HZ = 16_000
 WINDOW_S = 0.96
 WINDOW_SAMPLES_N = 15_600
-PAD_LIMIT_S = 0.1
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,11 @@ Third parties add theirs through the entry-point group ``t2av_bench.extractors``
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from t2av_bench.errors import UsageError
+from t2av_bench.errors import no_such_name
 from t2av_bench.models.extractors.base import Extractor
 
 _BUILT_IN = {
@@ -46,9 +45,7 @@ def extractor_class(name: str) -> type[Extractor]:
     for point in entry_points(group="t2av_bench.extractors", name=name):
         loaded: type[Extractor] = point.load()
         return loaded
-    close = get_close_matches(name, extractor_names(), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
-    raise UsageError(f"There is no extractor named {name!r}.{hint} Available: {', '.join(extractor_names())}.")
+    raise no_such_name(f"There is no extractor named {name!r}", name, extractor_names())
 
 
 def get_extractor(name: str, **options: Any) -> Extractor:

@@ -25,13 +25,13 @@ from typing import IO, Any, cast
 import numpy as np
 
 from t2av_bench.errors import MetricError, PrerequisiteError
+from t2av_bench.files import hash_stream
 from t2av_bench.home import home
 from t2av_bench.models.extractors.base import Float32Array, TextExtractor
 from t2av_bench.models.extractors.catalogue import WEIGHTS
 from t2av_bench.models.extractors.network import PUBLISHED, ChosenWeights
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_BLOCK_BYTES = 1 << 20
 _TOKENISATION = 1
 
 
@@ -212,11 +212,8 @@ def _decompressed(path: Path) -> IO[bytes]:
 
 
 def _content_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
     try:
         with _decompressed(path) as file:
-            while block := file.read(_BLOCK_BYTES):
-                digest.update(block)
+            return hash_stream(hashlib.sha256(), file)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise PrerequisiteError(f"{path} must be a whole gzip file, as its name ends in .gz: {error}.") from error
-    return digest.hexdigest()

@@ -5,14 +5,20 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TextIO
 
 import click
 
 from t2av_bench._version import __version__
-from t2av_bench.errors import FewSamplesWarning, ManifestWarning, ProblemsError, T2AVBenchError, UsageError
+from t2av_bench.errors import (
+    FewSamplesWarning,
+    ManifestWarning,
+    ProblemsError,
+    T2AVBenchError,
+    UsageError,
+    no_such_name,
+)
 
 _COMMANDS = {
     "evaluate": ("t2av_bench.cli.evaluate:evaluate", "Score a folder of predictions against a manifest."),
@@ -42,9 +48,7 @@ class _LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in _COMMANDS and not name.startswith("-"):
-            close = get_close_matches(name, _COMMANDS, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            ctx.fail(f"There is no command {name!r}.{hint} Available: {', '.join(_COMMANDS)}.")
+            ctx.fail(str(no_such_name(f"There is no command {name!r}", name, _COMMANDS)))
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

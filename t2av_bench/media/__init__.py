@@ -1,7 +1,17 @@
 """Reading sound and pictures from any file a user may have."""
 
+from t2av_bench.media._container import TOLERANCE_S
 from t2av_bench.media.audio import AudioCheck, check_audio, read_audio, read_clip_audio
 from t2av_bench.media.info import MediaInfo, probe
 from t2av_bench.media.video import read_frames
 
-__all__ = ["AudioCheck", "MediaInfo", "check_audio", "probe", "read_audio", "read_clip_audio", "read_frames"]
+__all__ = [
+    "TOLERANCE_S",
+    "AudioCheck",
+    "MediaInfo",
+    "check_audio",
+    "probe",
+    "read_audio",
+    "read_clip_audio",
+    "read_frames",
+]

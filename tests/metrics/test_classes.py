@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -110,15 +107,6 @@ def test_refuses_what_no_score_exists_for():
         class_divergence(good, good, form="tanh")  # type: ignore[arg-type]
     with pytest.raises(MetricError, match="`epsilon` must be at least 0"):
         class_divergence(good, good, form="bernoulli", epsilon=1e-6)
-
-
-@pytest.fixture(scope="module")
-def golden() -> dict:
-    """Values that other projects' own code gave for seeded arrays; see README.md beside the file."""
-    path = Path(__file__).resolve().parents[3] / "shared" / "golden" / "setlevel.json"
-    if not path.is_file():
-        pytest.skip("needs the golden values of the shared reference material beside the checkout")
-    return json.loads(path.read_text())
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -152,15 +149,6 @@ def test_refuses_what_no_distance_exists_for():
         frechet_distance(good, np.array([[1.0, 2.0, np.nan], [1.0, 2.0, 3.0]]))
     with pytest.raises(MetricError, match=r"shape \(n, d\)"):
         frechet_distance(good[0], good)
-
-
-@pytest.fixture(scope="module")
-def golden() -> dict:
-    """Values that other projects' own code gave for seeded arrays; see README.md beside the file."""
-    path = Path(__file__).resolve().parents[3] / "shared" / "golden" / "setlevel.json"
-    if not path.is_file():
-        pytest.skip("needs the golden values of the shared reference material beside the checkout")
-    return json.loads(path.read_text())
 
 
 def check_input(array: np.ndarray, recorded: dict) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -243,15 +241,6 @@ def test_refuses_joint_features_that_do_not_fit():
         joint_kernel_distance(reference, generated, balance=Balance({"audio": np.eye(3)}, {"audio": 3}))
     with pytest.raises(MetricError, match=r"block 'audio' must have the shape \(windows, dimension\); got \(30,\)"):
         joint_kernel_distance({**reference, "audio": np.ones(30)}, generated)
-
-
-@pytest.fixture(scope="module")
-def golden() -> dict:
-    """Values that other projects' own code gave for seeded arrays; see README.md beside the file."""
-    path = Path(__file__).resolve().parents[3] / "shared" / "golden" / "setlevel.json"
-    if not path.is_file():
-        pytest.skip("needs the golden values of the shared reference material beside the checkout")
-    return json.loads(path.read_text())
 
 
 @pytest.mark.parametrize(
