@@ -1,0 +1,181 @@
+"""What a user gives the pipeline, checked and brought to its shapes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from t2av_bench.errors import MediaError, UsageError
+from t2av_bench.media import TOLERANCE_S, probe, read_frames
+
+SHORTEST_S = 0.2
+LONGEST_S = 120.0
+"""Longer clips would not fit into the memory of common devices; they can be cut."""
+
+Video = str | Path
+OptionalVideos = Video | Sequence[Video | None] | None
+
+
+def checked_length_s(length_s: float) -> float:
+    """Return a clip's length if it can be generated.
+
+    Raises
+    ------
+    UsageError
+        If it is no number from 0.2 to 120 s.
+    """
+    if not (math.isfinite(length_s) and SHORTEST_S <= length_s <= LONGEST_S):
+        raise UsageError(f"a clip must be {SHORTEST_S} to {LONGEST_S:.0f} s long, got {length_s:g} s")
+    return float(length_s)
+
+
+def video_list(video: OptionalVideos, clips_n: int) -> list[Video | None]:
+    """Return a video, or None, for each clip.
+
+    Raises
+    ------
+    UsageError
+        If their number is another.
+    """
+    if video is None:
+        return [None] * clips_n
+    videos: list[Video | None] = [video] if isinstance(video, (str, Path)) else list(video)
+    if len(videos) != clips_n:
+        raise UsageError(f"there must be a video, or None, for each of the {clips_n} prompts; got {len(videos)}")
+    return videos
+
+
+def videos_length_s(videos: Sequence[Video | None], default_s: float) -> float:
+    """Return the length that all videos share, or the default where there is none.
+
+    Raises
+    ------
+    MediaError
+        If a file cannot be read, or holds no pictures.
+    UsageError
+        If the lengths differ, or a file does not tell.
+    """
+    lengths_s = {video: _video_length_s(video) for video in videos if video is not None}
+    if not lengths_s:
+        return default_s
+    shortest_s, longest_s = min(lengths_s.values()), max(lengths_s.values())
+    # Small differences come from time stamps.
+    if longest_s - shortest_s > TOLERANCE_S:
+        raise UsageError(f"the videos last {shortest_s:.2f} to {longest_s:.2f} s; give the length of the sounds")
+    if longest_s < SHORTEST_S:
+        raise UsageError(f"the video lasts only {longest_s:.2f} s; give the length of the sound")
+    return longest_s
+
+
+def _video_length_s(path: Video) -> float:
+    info = probe(path)
+    if info.video_width is None:
+        raise MediaError(path, "holds no pictures; a video file is needed")
+    if info.video_duration_s is None:
+        raise UsageError(f"{path} does not say how long it is; give the length of the sound")
+    return info.video_duration_s
+
+
+def checked_negatives(negative: str | Sequence[str] | None, clips_n: int) -> list[str]:
+    """Return a negative caption for each clip; the empty one by default.
+
+    Raises
+    ------
+    UsageError
+        If their number is another.
+    """
+    negatives = [""] * clips_n if negative is None else as_list(negative)
+    if isinstance(negative, str):
+        negatives *= clips_n
+    if len(negatives) != clips_n:
+        raise UsageError(f"there must be one negative prompt, or one per prompt ({clips_n}); got {len(negatives)}")
+    return negatives
+
+
+def read_clip_frames(
+    path: Video, *, frames_n: int, frame_rate_hz: float, size_px: int, start_s: float = 0.0
+) -> torch.Tensor:
+    """Read a clip's pictures at the rate the frame encoder wants.
+
+    Picture ``i`` is the one on screen in the middle of its time, so that rounding never picks the neighbour. Where the
+    video ends before the clip, its last picture stays.
+
+    Parameters
+    ----------
+    path
+        Video of any size and rate.
+    frames_n, frame_rate_hz
+        How many pictures, and how many per second.
+    size_px
+        Height and width to resize to.
+    start_s
+        Start of the clip on the file's clock.
+
+    Returns
+    -------
+    torch.Tensor, shape (frames_n, 3, size_px, size_px), uint8
+
+    Raises
+    ------
+    MediaError
+        If the file cannot be read, holds no pictures, or ends before the clip starts.
+    """
+    info = probe(path)
+    if info.video_width is None:
+        raise MediaError(path, "holds no pictures; a video file is needed")
+    times_s = np.float64(start_s) + (np.arange(frames_n, dtype=np.float64) + 0.5) / frame_rate_hz
+    if info.video_duration_s is not None:
+        if info.video_duration_s <= start_s:
+            raise MediaError(
+                path, f"its pictures end at {info.video_duration_s:.3f} s, the clip starts at {start_s:.3f} s"
+            )
+        times_s = np.minimum(times_s, info.video_duration_s)
+    pictures = read_frames(path, times_s, size=(size_px, size_px))
+    return torch.from_numpy(pictures).movedim(-1, 1)
+
+
+def frames_tensor(frames: torch.Tensor | np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> torch.Tensor:
+    """Return pictures (batch, frames, 3, height, width) as floats in [0, 1].
+
+    Parameters
+    ----------
+    frames
+        Such floats, or bytes from 0 to 255; a NumPy array has its colours last. A single clip may lack the batch.
+
+    Raises
+    ------
+    UsageError
+        If the shape or the values are others.
+    """
+    if isinstance(frames, np.ndarray):
+        frames = torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3) if frames.ndim >= 4 else frames))
+    if frames.ndim == 4:
+        frames = frames[None]
+    if frames.ndim != 5 or frames.shape[2] != 3 or 0 in frames.shape:
+        raise UsageError(
+            "frames must have the shape (batch, frames, 3, height, width), or as a NumPy array (batch, frames, height, "
+            f"width, 3), got {tuple(frames.shape)}"
+        )
+    if frames.dtype == torch.uint8:
+        return frames.float() / 255
+    if not frames.is_floating_point() or not bool(((frames >= 0) & (frames <= 1)).all()):
+        raise UsageError(f"frames must be bytes, or floats in [0, 1], got {frames.dtype} outside of that")
+    return frames
+
+
+def as_list(prompt: str | Sequence[str]) -> list[str]:
+    """Return captions as a list.
+
+    Raises
+    ------
+    UsageError
+        If one is no text, or there is none.
+    """
+    captions = [prompt] if isinstance(prompt, str) else list(prompt)
+    if not captions or not all(isinstance(caption, str) for caption in captions):
+        raise UsageError(f"a prompt must be a text or a list of texts, got {prompt!r}")
+    return captions
