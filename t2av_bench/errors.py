@@ -11,6 +11,7 @@
     ├── DownloadError      a file could not be fetched: names the address and where to put it by hand
     ├── CacheError         the embedding cache cannot be read or written
     ├── ResultError        a result file does not follow the schema
+    ├── TrainingError      training cannot go on: names the stage, the step and the last good checkpoint
     └── MetricError        arrays that no score can be computed from (also a ``ValueError``)
 
 The command line prints their message as one line and exits with 1 (``UsageError``: 2). Any other exception that
@@ -124,6 +125,10 @@ class CacheError(T2AVBenchError):
 
 class ResultError(T2AVBenchError):
     """A result file does not follow the schema."""
+
+
+class TrainingError(T2AVBenchError):
+    """Training cannot go on."""
 
 
 class MetricError(T2AVBenchError, ValueError):

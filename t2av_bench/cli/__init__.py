@@ -24,6 +24,10 @@ _COMMANDS = {
     "evaluate": ("t2av_bench.cli.evaluate:evaluate", "Score a folder of predictions against a manifest."),
     "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
     "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
+    "train-reference": (
+        "t2av_bench.cli.train_reference:train_reference",
+        "Train the reference system T2AV, the recipe mini or your own.",
+    ),
     "doctor": ("t2av_bench.cli.doctor:doctor", "Say what works here, what is missing and how to get it."),
     "demo": ("t2av_bench.cli.demo:demo", "Score prediction sets of known quality on the built-in mini world."),
 }

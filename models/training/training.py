@@ -1,0 +1,397 @@
+"""A whole training: the stages in their order, what each needs, and the pipeline that comes out.
+
+::
+
+    clips ─► log-mels ─► vae ─► latents ─────────────────────────────► unet ─► control ─► tune
+         │           └─► clap ─► embeddings ──────────────────► fusion ──┘
+         └─► pictures ─► frames ─► video features ─────────────┘
+
+Every arrow but the last ones is computed once by frozen networks and kept (:mod:`.features`). A recipe that starts from
+AudioLDM has VAE, CLAP, frame encoder and U-Net from checkpoints, and begins with the temporal transformer.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from t2av_bench.errors import UsageError, no_such_name
+from t2av_bench.home import home
+from t2av_bench.models.t2av.mel import audioldm_waveform, log_mel
+from t2av_bench.models.training import saving
+from t2av_bench.models.training.checkpoints import newest, write_folder
+from t2av_bench.models.training.clips import ClipSource, ClipStore, ManifestSource, MiniSource
+from t2av_bench.models.training.config import STAGE_GROUPS, StageConfig, TrainingConfig
+from t2av_bench.models.training.engine import Run, Trainer
+from t2av_bench.models.training.features import Array, Arrays, derive, features_key, open_features
+from t2av_bench.models.training.stages import (
+    ClapStage,
+    ControlStage,
+    FramesStage,
+    FusionStage,
+    Stage,
+    TuneStage,
+    UNetStage,
+    VAEStage,
+)
+from t2av_bench.models.training.stages.frames import as_pictures
+from t2av_bench.models.training.validation import make_validation
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+# What each stage takes from others, directly.
+_NEEDS: dict[str, tuple[str, ...]] = {
+    "vae": (),
+    "clap": (),
+    "unet": ("vae", "clap"),
+    "frames": (),
+    "fusion": ("clap", "frames"),
+    "control": ("unet", "fusion"),
+    "tune": ("control",),
+}
+ORDER = tuple(name for names in STAGE_GROUPS.values() for name in names)
+_PARTS = ("vae", "clap", "unet", "frame_encoder", "temporal", "fusion", "control")
+_CLIPS_PER_PASS = 16
+
+
+def train(
+    config: TrainingConfig,
+    output: str | Path,
+    *,
+    stage: str = "all",
+    resume: bool = False,
+    num_workers: int = 0,
+) -> Path:
+    """Train the reference system.
+
+    Parameters
+    ----------
+    config
+        From :func:`~t2av_bench.models.training.config.load_config`.
+    output
+        Gets a folder per stage, with checkpoints and logs, and ``pipeline/``.
+    stage
+        ``base``, ``align``, ``control``, ``tune`` or ``all``, or one network of a stage (``vae``, ``clap``, ``unet``,
+        ``frames``, ``fusion``). What it builds on must be finished; what does not may be trained at the same time.
+    resume
+        Go on where a training with this output stopped: finished stages are kept, an unfinished one continues from
+        its last checkpoint. The result is the same as without the interruption.
+    num_workers
+        Processes that render or decode clips.
+
+    Returns
+    -------
+    Path
+        The pipeline's folder, for ``T2AVPipeline.from_pretrained``.
+
+    Raises
+    ------
+    UsageError
+        If the output holds a training and ``resume`` is not set, or an earlier stage is missing.
+    TrainingError
+        If training cannot go on.
+    """
+    from accelerate import Accelerator
+
+    wanted = wanted_stages(stage)
+    accelerator = Accelerator(mixed_precision=config.precision)
+    session = Session(config, Path(output), accelerator, num_workers)
+    needed = {other for name in wanted for other in needs(name)}
+    for name in filter(session.applies, ORDER):
+        if name in wanted and not (resume and saving.is_finished(session.folder(name))):
+            session.train(name, resume)
+        elif saving.is_finished(session.folder(name)):
+            session.load(name)
+        elif name in needed:
+            raise UsageError(f"Stage {stage!r} needs {name!r} in {output}; train it first with --stage {name}.")
+    return session.save_pipeline()
+
+
+def wanted_stages(stage: str) -> tuple[str, ...]:
+    """Return the networks that a stage of the command line trains, in order.
+
+    Raises
+    ------
+    UsageError
+        If there is no such stage.
+    """
+    groups = {"all": ORDER, **STAGE_GROUPS, **{name: (name,) for name in ORDER}}
+    if stage not in groups:
+        raise no_such_name(f"There is no stage named {stage!r}", stage, groups)
+    return groups[stage]
+
+
+def needs(name: str) -> set[str]:
+    """Return the stages that a stage builds on, directly or not."""
+    return {other for direct in _NEEDS[name] for other in (direct, *needs(direct))}
+
+
+class Session:
+    """Parts, clips and features of one training.
+
+    Parameters
+    ----------
+    config
+        The recipe.
+    output
+        Folder of the training.
+    accelerator
+        Devices, processes and precision.
+    num_workers
+        Processes that render or decode clips.
+    """
+
+    def __init__(self, config: TrainingConfig, output: Path, accelerator: Accelerator, num_workers: int = 0) -> None:
+        self.config, self.output = config, output
+        self._accelerator, self._num_workers = accelerator, num_workers
+        torch.manual_seed(config.seed)
+        self.pipeline = make_pipeline(config)
+        for part in self.parts().values():
+            part.to(accelerator.device).requires_grad_(False).eval()
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether there is no base model to start from."""
+        return self.config.base_model is None
+
+    def applies(self, name: str) -> bool:
+        """Whether the recipe has this stage."""
+        if name in STAGE_GROUPS["base"] and not self.from_scratch:
+            return False
+        return self.settings(name).steps > 0
+
+    def folder(self, name: str) -> Path:
+        """Return a stage's folder."""
+        return self.output / name
+
+    def settings(self, name: str) -> StageConfig:
+        """Return a stage's settings."""
+        settings: StageConfig = getattr(self.config.stages, name)
+        return settings
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Return the pipeline's networks by name."""
+        return {name: getattr(self.pipeline, name) for name in _PARTS if getattr(self.pipeline, name) is not None}
+
+    def load(self, name: str) -> None:
+        """Load what a finished stage has trained."""
+        saving.check_config(self.folder(name) / saving.FINAL / "config.yaml", self._relevant(name))
+        saving.load_final(self.folder(name), self.parts())
+        self._after(name)
+
+    def train(self, name: str, resume: bool) -> None:
+        """Train one stage."""
+        folder = self.folder(name)
+        if not resume and (saving.is_finished(folder) or newest(folder)):
+            raise UsageError(f"{folder} holds a training; go on with --resume or choose another --output.")
+        torch.manual_seed(self.config.seed + 1 + ORDER.index(name))
+        stage = self._make_stage(name)
+        run = Run(
+            self._accelerator,
+            self._relevant(name),
+            self.config.seed,
+            self.config.checkpoint_every,
+            self.config.validate_every,
+        )
+        looks = name in ("control", "tune") and self.config.data.validation_clips_n > 0
+        validate = make_validation(self.pipeline, self.validation_store, self.config.validation) if looks else None
+        Trainer(stage, self.store.clips_n, self.settings(name), run, folder, validate).train(resume)
+        for part in self.parts().values():
+            part.requires_grad_(False).eval()
+        self._after(name)
+
+    def save_pipeline(self) -> Path:
+        """Write the pipeline as it is, and the configuration beside it."""
+        path = self.output / "pipeline"
+
+        def write(target: Path) -> None:
+            import yaml
+
+            self.pipeline.save_pretrained(target)
+            (target / "recipe.yaml").write_text(yaml.safe_dump(self.config.to_mapping(), sort_keys=False), "utf-8")
+
+        if self._accelerator.is_main_process:
+            write_folder(path, write)
+        self._accelerator.wait_for_everyone()
+        return path
+
+    # What the stages need -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def store(self) -> ClipStore:
+        """The clips to learn from."""
+        return self._store(training=True)
+
+    @cached_property
+    def validation_store(self) -> ClipStore:
+        """The clips to look at."""
+        return self._store(training=False)
+
+    @cached_property
+    def mels(self) -> Arrays:
+        """``log_mel`` of each clip."""
+        return self._features("log-mels", {}, self._mel)
+
+    @cached_property
+    def latents(self) -> Arrays:
+        """``latent`` of each clip, before scaling."""
+        return self._features("latents", {"vae": self.pipeline.vae}, self._latent)
+
+    @cached_property
+    def embeddings(self) -> Arrays:
+        """``text`` and ``audio`` of each clip."""
+        clap = self.pipeline.clap or self.pipeline.text_encoder
+        return self._features("embeddings", {"clap": clap}, self._embedding)
+
+    @cached_property
+    def video(self) -> Arrays:
+        """``video``, or ``vectors`` where the temporal transformer still learns and the frame encoder does not."""
+        if self.from_scratch:
+            parts = {"frame_encoder": self.pipeline.frame_encoder, "temporal": self.pipeline.temporal}
+            return self._features("video features", parts, self._video)
+        return self._features("frame vectors", {"frame_encoder": self.pipeline.frame_encoder}, self._vectors)
+
+    def _make_stage(self, name: str) -> Stage:
+        pipe, config = self.pipeline, self.config
+        if name == "vae":
+            return VAEStage(pipe.vae, self.mels, pipe.config.mel_mean, pipe.config.mel_std)
+        if name == "clap":
+            return ClapStage(pipe.clap, self.mels, self.store.source.captions)
+        if name == "frames":
+            if self.from_scratch:
+                return FramesStage(pipe.frame_encoder, pipe.temporal, self._raw(), self.mels)
+            return FramesStage(None, pipe.temporal, self.video, self.mels)
+        if name == "fusion":
+            return FusionStage(pipe.fusion, pipe.temporal, self.video, self.embeddings, config.fusion_cosine_weight)
+        parts = {key: getattr(pipe, key) for key in ("unet", "control", "fusion", "temporal")}
+        scale = float(pipe.vae.config.scaling_factor)
+        rest = (pipe.scheduler, self.latents, scale, self.embeddings, self._null(), self.settings(name))
+        if name == "unet":
+            return UNetStage({"unet": pipe.unet}, *rest)
+        if name == "control":
+            _copy_encoder(pipe)
+            return ControlStage(parts, *rest, video=self.video)
+        return TuneStage(parts, *rest, video=self.video)
+
+    def _after(self, name: str) -> None:
+        """Write into the pipeline what follows from a finished stage: the factor that gives latents unit variance."""
+        if name == "vae":
+            some = self.latents.take("latent", np.arange(min(512, self.store.clips_n))).double()
+            self.pipeline.vae.register_to_config(scaling_factor=float(1 / some.std()))
+
+    @torch.no_grad()
+    def _null(self) -> torch.Tensor:
+        null: torch.Tensor = self.pipeline.encode_prompt([""])[0]
+        return null.float()
+
+    def _store(self, training: bool) -> ClipStore:
+        store = ClipStore(clip_source(self.config, training), home() / "training" / "clips", self._num_workers)
+        store.prepare(self._accelerator.process_index, self._accelerator.num_processes)
+        self._accelerator.wait_for_everyone()
+        return store
+
+    def _raw(self) -> Arrays:
+        return open_features(self.store, self.store.folder)
+
+    def _features(self, what: str, networks: dict[str, nn.Module], compute: Any) -> Arrays:
+        for network in networks.values():
+            network.eval()
+        level = not self.from_scratch
+        folder = home() / "training" / "features" / features_key(self.store, networks, what, level)
+        rank, world = self._accelerator.process_index, self._accelerator.num_processes
+        derive(self.store, folder, compute, what=f"Computing {what}", part=rank, parts_n=world)
+        self._accelerator.wait_for_everyone()
+        return open_features(self.store, folder)
+
+    def _waveforms(self, clips: dict[str, Array]) -> torch.Tensor:
+        samples = torch.from_numpy(np.array(clips["samples"], dtype=np.float32))
+        # AudioLDM's networks know levelled sound only.
+        return samples if self.from_scratch else audioldm_waveform(samples)
+
+    def _mel(self, clips: dict[str, Array], _: slice) -> dict[str, Array]:
+        return {"log_mel": log_mel(self._waveforms(clips)).half().numpy()}
+
+    def _latent(self, clips: dict[str, Array], _: slice) -> dict[str, Array]:
+        mels = log_mel(self._waveforms(clips))
+        scale = self.pipeline.vae.config.scaling_factor
+        parts = [
+            self.pipeline.encode_mel(mel.to(self._accelerator.device)) / scale for mel in mels.split(_CLIPS_PER_PASS)
+        ]
+        return {"latent": torch.cat(parts).half().cpu().numpy()}
+
+    def _embedding(self, clips: dict[str, Array], which: slice) -> dict[str, Array]:
+        encoder = self.pipeline.joint_encoder
+        text = encoder.encode_text(self.store.source.captions[which])
+        audio = encoder.encode_audio(self._waveforms(clips))
+        return {"text": text.half().cpu().numpy(), "audio": audio.half().cpu().numpy()}
+
+    def _video(self, clips: dict[str, Array], _: slice) -> dict[str, Array]:
+        return {"video": self._encoded(clips, self.pipeline.encode_video)}
+
+    def _vectors(self, clips: dict[str, Array], _: slice) -> dict[str, Array]:
+        return {"vectors": self._encoded(clips, self.pipeline.frame_encoder)}
+
+    def _encoded(self, clips: dict[str, Array], encode: Any) -> Array:
+        frames = torch.from_numpy(np.array(clips["frames"]))
+        parts = [encode(as_pictures(part.to(self._accelerator.device))) for part in frames.split(_CLIPS_PER_PASS)]
+        rows: Array = torch.cat(parts).half().cpu().numpy()
+        return rows
+
+    def _relevant(self, name: str) -> dict[str, Any]:
+        """Return the configuration that a stage depends on: its own settings and those of what it builds on."""
+        mapping = self.config.to_mapping()
+        used = {name, *needs(name)}
+        mapping["stages"] = {key: value for key, value in mapping["stages"].items() if key in used}
+        for key in ("checkpoint_every", "validate_every", "validation"):
+            del mapping[key]
+        return mapping
+
+
+def make_pipeline(config: TrainingConfig) -> Any:
+    """Make the pipeline that a recipe starts from: random, or AudioLDM with random video parts."""
+    if config.base_model is None:
+        from t2av_bench.models.t2av.building import build_mini
+
+        return build_mini(config.model)
+    from t2av_bench.models.t2av.pipeline import T2AVPipeline
+
+    return T2AVPipeline.from_audioldm(config.base_model, clap=config.clap_model, config=config.model)
+
+
+def clip_source(config: TrainingConfig, training: bool) -> ClipSource:
+    """Return the clips of a recipe, those to learn from or those to look at."""
+    data, model = config.data, config.model
+    if data.manifest == "t2av-mini":
+        return (
+            MiniSource("train", data.seed, data.clips_n)
+            if training
+            else MiniSource("val", data.seed, data.validation_clips_n)
+        )
+    from t2av_bench.manifests.schema import read_manifest
+
+    manifest = read_manifest(data.manifest)
+    data_dir = Path(data.data_dir) if data.data_dir else manifest.data_dir or Path()
+    learned_n = len(manifest) - data.validation_clips_n
+    if learned_n < 1:
+        raise UsageError(f"{data.manifest} has {len(manifest)} clips, no more than data.validation_clips_n.")
+    return ManifestSource(
+        manifest,
+        data_dir,
+        first=0 if training else learned_n,
+        clips_n=learned_n if training else data.validation_clips_n,
+        duration_s=model.duration_s,
+        frame_rate_hz=model.frame_rate_hz,
+        image_size_px=model.frame_encoder.image_size_px,
+    )
+
+
+def _copy_encoder(pipeline: Any) -> None:
+    """Start the ControlNet as a copy of the U-Net's encoder and middle."""
+    weights, encoder = pipeline.unet.state_dict(), pipeline.control.encoder
+    encoder.load_state_dict({key: weights[key] for key in encoder.state_dict()})
