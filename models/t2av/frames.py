@@ -64,8 +64,7 @@ class SmallFrameEncoder(ModelMixin, ConfigMixin):
         torch.Tensor, shape (batch, frames, dim)
             Zero for padding.
         """
-        pictures = resized(frames.to(self.dtype), self.config.image_size_px)
-        channels = torch.cat([pictures - 0.5, _motion(pictures, mask)], dim=2)
+        channels = _with_motion(resized(frames.to(self.dtype), self.config.image_size_px), mask)
         x = self.project(self.convolutions(channels.flatten(0, 1)).flatten(1)).unflatten(0, frames.shape[:2])
         if mask is not None:
             x = x * mask[..., None]
@@ -127,12 +126,21 @@ def resized(frames: torch.Tensor, size_px: int) -> torch.Tensor:
     return flat.unflatten(0, frames.shape[:2])
 
 
-def _motion(pictures: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-    """Grey-level differences to the picture before and to the one after, (batch, frames, 2, height, width)."""
-    grey = (pictures * torch.tensor(_GREY, device=pictures.device, dtype=pictures.dtype).view(3, 1, 1)).sum(2)
+def _with_motion(pictures: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Colours around zero and grey-level differences to the pictures before and after, (batch, frames, 5, …).
+
+    With the channels last in memory, and in 16 bits under autocast: these are the largest arrays of a training step,
+    and the convolutions behind them take two thirds of the time that they take with the channels first.
+    """
+    rows = pictures.movedim(2, -1)
+    grey = rows @ torch.tensor(_GREY, device=rows.device, dtype=rows.dtype)
     change = grey[:, 1:] - grey[:, :-1]
     if mask is not None:
         change = change * mask[:, 1:, None, None]
-    before = functional.pad(change, (0, 0, 0, 0, 1, 0))
-    after = functional.pad(change, (0, 0, 0, 0, 0, 1))
-    return torch.stack([before, after], dim=2)
+    kind = rows.device.type
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else rows.dtype
+    channels = torch.zeros(*rows.shape[:-1], 5, device=rows.device, dtype=dtype)
+    channels[..., :3] = rows - 0.5
+    channels[:, 1:, ..., 3] = change
+    channels[:, :-1, ..., 4] = change
+    return channels.movedim(-1, 2)

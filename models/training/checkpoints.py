@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 
 from t2av_bench.errors import TrainingError
 
@@ -66,7 +67,7 @@ def write_folder(path: Path, write: Callable[[Path], None]) -> None:
             shutil.rmtree(path)
         os.replace(temporary, path)
         _flush_entry(path.parent)
-    except (OSError, RuntimeError) as error:  # torch and safetensors turn a failed write into their own errors
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch and safetensors have errors of their own
         shutil.rmtree(temporary, ignore_errors=True)
         raise TrainingError(
             f"{path}: cannot be written ({_reason(error)}). {last_good(path.parent)} Free some space and go on with"
@@ -132,7 +133,6 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     TrainingError
         If the file is missing or damaged.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:

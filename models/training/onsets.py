@@ -38,7 +38,7 @@ def onset_strength(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """
     if len(samples) < WINDOW_N:
         return np.zeros(len(samples) // HOP_N)
-    level = log_mel(torch.from_numpy(np.asarray(samples, dtype=np.float32))[None])[0].double().numpy()
+    level = log_mel(torch.from_numpy(np.array(samples, dtype=np.float32))[None])[0].double().numpy()
     lifted = np.maximum(level, max(level.max(), _FLOOR_NATS) - _DEPTH_NATS)
     rise = np.zeros(len(level))
     rise[_RISE_LAG_N:] = np.maximum(lifted[_RISE_LAG_N:] - lifted[:-_RISE_LAG_N], 0.0).mean(axis=1)

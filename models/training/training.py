@@ -317,8 +317,8 @@ class Session:
     def _mel(self, clips: dict[str, Array], _: slice) -> dict[str, Array]:
         return {"log_mel": log_mel(self._waveforms(clips)).half().numpy()}
 
-    def _latent(self, clips: dict[str, Array], _: slice) -> dict[str, Array]:
-        mels = log_mel(self._waveforms(clips))
+    def _latent(self, _: dict[str, Array], which: slice) -> dict[str, Array]:
+        mels = self.mels.take("log_mel", np.arange(which.start, which.stop)).float()
         scale = self.pipeline.vae.config.scaling_factor
         parts = [
             self.pipeline.encode_mel(mel.to(self._accelerator.device)) / scale for mel in mels.split(_CLIPS_PER_PASS)
@@ -328,7 +328,11 @@ class Session:
     def _embedding(self, clips: dict[str, Array], which: slice) -> dict[str, Array]:
         encoder = self.pipeline.joint_encoder
         text = encoder.encode_text(self.store.source.captions[which])
-        audio = encoder.encode_audio(self._waveforms(clips))
+        if self.from_scratch:  # the small CLAP sees what is there already
+            mels = self.mels.take("log_mel", np.arange(which.start, which.stop))
+            audio = encoder.embed_mel(mels.float().to(self._accelerator.device))
+        else:
+            audio = encoder.encode_audio(self._waveforms(clips))
         return {"text": text.half().cpu().numpy(), "audio": audio.half().cpu().numpy()}
 
     def _video(self, clips: dict[str, Array], _: slice) -> dict[str, Array]:

@@ -19,7 +19,8 @@ _STEPS_N = 4
 _BANDS_N = 16
 _RISE_LAG_N = 3
 _DEPTH_NATS = 5.0
-_ONSET_WEIGHT = 4.0
+# About the deviations of both targets on the mini world; in these units onsets count as much as all levels together.
+_ONSET_UNIT = 0.2
 _MEL_MEAN, _MEL_STD = -5.9, 1.6
 TARGETS_N = _STEPS_N + _BANDS_N
 
@@ -69,8 +70,8 @@ class FramesStage(Stage):
             vectors = self.part("frame_encoder")(as_pictures(batch["frames"]))
         predicted = self.part("regressor")(self.part("temporal")(vectors)).float()
         onsets, bands = hearing_targets(batch["log_mel"], predicted.shape[1])
-        onset_error = functional.mse_loss(predicted[..., :_STEPS_N], onsets)
-        return _ONSET_WEIGHT * onset_error + functional.mse_loss(predicted[..., _STEPS_N:], bands)
+        onset_error = functional.mse_loss(predicted[..., :_STEPS_N], onsets / _ONSET_UNIT)
+        return onset_error + functional.mse_loss(predicted[..., _STEPS_N:], bands)
 
 
 def as_pictures(frames: Tensor) -> Tensor:
