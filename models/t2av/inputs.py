@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,6 +137,45 @@ def read_clip_frames(
         times_s = np.minimum(times_s, info.video_duration_s)
     pictures = read_frames(path, times_s, size=(size_px, size_px))
     return torch.from_numpy(pictures).movedim(-1, 1)
+
+
+def read_pictures(
+    pipeline: Any, clips_n: int, video: OptionalVideos, frames: Any, length_s: float | None
+) -> tuple[list[torch.Tensor | None], float]:
+    """Return each clip's pictures (frames, 3, height, width) in [0, 1], or None, and the length of all clips.
+
+    Parameters
+    ----------
+    pipeline
+        A ``T2AVPipeline``, which knows how many pictures of what size it needs.
+    clips_n
+        How many prompts there are.
+    video, frames, length_s
+        As in the pipeline's call.
+
+    Raises
+    ------
+    MediaError
+        If a video cannot be read, or holds no pictures.
+    UsageError
+        If video and frames contradict each other, the number of prompts, or the length.
+    """
+    config = pipeline.config
+    if video is not None and frames is not None:
+        raise UsageError("give a video or frames, not both")
+    if (video is not None or frames is not None) and pipeline.frame_encoder is None:
+        raise UsageError("this pipeline has no frame encoder, so that it can use no video")
+    if frames is not None:
+        given = frames_tensor(frames)
+        if len(given) != clips_n:
+            raise UsageError(f"there must be frames for each of the {clips_n} prompts, got {len(given)} clips")
+        shown_s = given.shape[1] / config.frame_rate_hz
+        return list(given), checked_length_s(shown_s if length_s is None else length_s)
+    videos = video_list(video, clips_n)
+    length_s = checked_length_s(videos_length_s(videos, config.duration_s) if length_s is None else length_s)
+    wanted = {"frames_n": pipeline.video_frames_n(length_s), "frame_rate_hz": config.frame_rate_hz}
+    read = [v if v is None else read_clip_frames(v, size_px=config.image_size_px, **wanted) for v in videos]
+    return [v if v is None else v.float() / 255 for v in read], length_s
 
 
 def frames_tensor(frames: torch.Tensor | np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> torch.Tensor:

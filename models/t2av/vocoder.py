@@ -10,7 +10,7 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch.nn import functional
 
-from t2av_bench.models.t2av.mel import FLOOR, HOP_N, PAD_N, WINDOW_N, mel_matrix
+from t2av_bench.models.t2av.mel import BANDS_N, FLOOR, HOP_N, PAD_N, WINDOW_N, mel_matrix
 
 _BINS_N = WINDOW_N // 2 + 1
 _HOPS_N = -(-WINDOW_N // HOP_N)
@@ -45,6 +45,8 @@ class GriffinLim(ModelMixin, ConfigMixin):
         self, iterations_n: int = 32, momentum: float = 0.99, magnitude_steps_n: int = 10, seed: int = 0
     ) -> None:
         super().__init__()
+        # diffusers writes no file for a network without tensors, and misses it on reading.
+        self.register_buffer("geometry", torch.tensor([WINDOW_N, HOP_N, BANDS_N]))
 
     @torch.no_grad()
     def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
