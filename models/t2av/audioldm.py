@@ -14,7 +14,15 @@ import torch
 
 from t2av_bench.errors import PrerequisiteError, no_such_name
 from t2av_bench.models.t2av.building import FrameEncoder, make_frame_encoder, video_parts
-from t2av_bench.models.t2av.checkpoints import CLASSES, check_part, local_folder, part_class, quietly, read_index
+from t2av_bench.models.t2av.checkpoints import (
+    CLASSES,
+    check_part,
+    local_folder,
+    own_memory,
+    part_class,
+    quietly,
+    read_index,
+)
 from t2av_bench.models.t2av.config import T2AVConfig, full_video_config
 from t2av_bench.models.t2av.pipeline import T2AVPipeline
 
@@ -190,4 +198,6 @@ def _read(kind: Any, folder: Path) -> Any:
         raise PrerequisiteError(
             f"{folder} cannot be read as a {kind.__name__}: {str(error).splitlines()[0]}"
         ) from error
-    return part.eval() if isinstance(part, torch.nn.Module) else part
+    if isinstance(part, torch.nn.Module):
+        own_memory(part.eval())
+    return part

@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from diffusers import AudioPipelineOutput, DiffusionPipeline
 
 from t2av_bench.errors import UsageError, no_such_name
-from t2av_bench.models.t2av.checkpoints import check_pipeline, local_folder, quietly, stored_variant
+from t2av_bench.models.t2av.checkpoints import check_pipeline, local_folder, own_memory, quietly, stored_variant
 from t2av_bench.models.t2av.clap import PublishedClap, SmallClap
-from t2av_bench.models.t2av.inputs import (
-    OptionalVideos,
-    as_list,
-    checked_negatives,
-    read_pictures,
-)
+from t2av_bench.models.t2av.inputs import OptionalVideos, Video, as_list, checked_negatives, given_pictures
 from t2av_bench.models.t2av.mel import BANDS_N, HOP_N, SR_HZ
+from t2av_bench.models.t2av.reading import PictureJob
 from t2av_bench.models.t2av.sampling import Callback, Conditions, Generators, denoise, draw_noise
 
 OUTPUT_TYPES = ("np", "pt", "mel", "latent")
@@ -111,7 +107,11 @@ class T2AVPipeline(DiffusionPipeline):
         options.setdefault("variant", stored_variant(folder))
         options["use_safetensors"] = True
         check_pipeline(folder, options["variant"])
-        return cast("T2AVPipeline", quietly(super().from_pretrained, folder, **options))
+        pipeline: T2AVPipeline = quietly(super().from_pretrained, folder, **options)
+        for part in pipeline.components.values():
+            if isinstance(part, torch.nn.Module):
+                own_memory(part)
+        return pipeline
 
     @classmethod
     def from_audioldm(cls, source: str | Path, **options: Any) -> T2AVPipeline:
@@ -149,6 +149,11 @@ class T2AVPipeline(DiffusionPipeline):
         """How many pictures span the latent's time axis."""
         latent_s = self.mel_frames_per_latent * HOP_N / SR_HZ
         return max(1, round(self.latent_steps_n(length_s) * latent_s * self.config.frame_rate_hz))
+
+    def picture_job(self, path: Video, length_s: float, start_s: float = 0.0) -> PictureJob:
+        """Say which pictures of a video span a clip."""
+        rate_hz, size_px = self.config.frame_rate_hz, self.config.image_size_px
+        return PictureJob(str(path), self.video_frames_n(length_s), rate_hz, size_px, start_s)
 
     def encode_prompt(self, captions: Sequence[str]) -> torch.Tensor:
         """Embed captions, (captions, text_dim), unit length; the empty caption is the null condition."""
@@ -234,7 +239,7 @@ class T2AVPipeline(DiffusionPipeline):
         captions = as_list(prompt)
         negatives = checked_negatives(negative_prompt, len(captions))
         self._check(output_type, num_candidates, num_inference_steps)
-        pictures, length_s = read_pictures(self, len(captions), video, frames, audio_length_in_s)
+        pictures, length_s = given_pictures(self, len(captions), video, frames, audio_length_in_s)
         scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
         conditions = self._conditions(captions, negatives if scale != 1 else None, pictures, length_s)
         shape = (self.unet.config.in_channels, self.latent_steps_n(length_s), self.mel_rows_n)
