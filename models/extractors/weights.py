@@ -29,6 +29,7 @@ __all__ = [
     "apply_state_dict",
     "file_sha256",
     "find_weights",
+    "layout_faults",
     "load_checkpoint",
     "load_state_dict",
     "verify_weights",
@@ -178,18 +179,19 @@ def apply_state_dict(network: torch.nn.Module, state: Mapping[str, torch.Tensor]
     PrerequisiteError
         If names or shapes differ from the network's: says which, so that a file of another network is recognised.
     """
-    expected = network.state_dict()
-    missing, unexpected = sorted(set(expected) - set(state)), sorted(set(state) - set(expected))
-    shapes = [
-        f"{name} is {tuple(state[name].shape)}, not {tuple(wanted.shape)}"
-        for name, wanted in expected.items()
-        if name in state and state[name].shape != wanted.shape
-    ]
-    faults = [f"missing {_some(missing)}"] * bool(missing) + [f"unknown {_some(unexpected)}"] * bool(unexpected)
-    faults += [f"{'; '.join(shapes[:_NAMED_AT_MOST])}"] * bool(shapes)
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    faults = layout_faults(shapes, {name: tuple(tensor.shape) for name, tensor in state.items()})
     if faults:
-        raise PrerequisiteError(f"{source} does not have the layout of {type(network).__name__}: {'; '.join(faults)}.")
+        raise PrerequisiteError(f"{source} does not have the layout of {type(network).__name__}: {faults}.")
     network.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in state.items()}, assign=True)
+
+
+def layout_faults(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str:
+    """Say how the tensors of a file differ from a network's, each given as shapes by name; empty if they do not."""
+    missing, unexpected = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
+    shapes = [f"{n} is {found[n]}, not {wanted}" for n, wanted in expected.items() if n in found and found[n] != wanted]
+    faults = [f"missing {_some(missing)}"] * bool(missing) + [f"unknown {_some(unexpected)}"] * bool(unexpected)
+    return "; ".join(faults + shapes[:_NAMED_AT_MOST])
 
 
 def _how_to_get(entry: WeightsEntry, path: Path) -> str:

@@ -54,7 +54,9 @@ def build_mini(config: T2AVConfig | None = None) -> T2AVPipeline:
     )
 
 
-def video_parts(config: T2AVConfig, unet: UNet2DConditionModel, mel_rows_n: int) -> dict[str, Any]:
+def video_parts(
+    config: T2AVConfig, unet: UNet2DConditionModel, mel_rows_n: int, frame_encoder: FrameEncoder | None = None
+) -> dict[str, Any]:
     """Make the parts that T2AV adds to a text-to-audio diffusion model.
 
     Parameters
@@ -65,13 +67,15 @@ def video_parts(config: T2AVConfig, unet: UNet2DConditionModel, mel_rows_n: int)
         The network that the ControlNet steers; its encoder is copied.
     mel_rows_n
         Height of its latents along the mel bands.
+    frame_encoder
+        In place of the one that the configuration names.
 
     Returns
     -------
     dict
         ``frame_encoder``, ``temporal``, ``fusion`` and ``control``.
     """
-    encoder = make_frame_encoder(config.frame_encoder)
+    encoder = frame_encoder or make_frame_encoder(config.frame_encoder)
     temporal, sizes = config.temporal, config.control
     return {
         "frame_encoder": encoder,

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from t2av_bench.errors import MediaError, UsageError
-from t2av_bench.media import TOLERANCE_S, probe, read_frames
+from t2av_bench.errors import UsageError
+from t2av_bench.media import TOLERANCE_S
+from t2av_bench.models.t2av.reading import probe_video, read_pictures
 
 SHORTEST_S = 0.2
 LONGEST_S = 120.0
@@ -72,12 +75,10 @@ def videos_length_s(videos: Sequence[Video | None], default_s: float) -> float:
 
 
 def _video_length_s(path: Video) -> float:
-    info = probe(path)
-    if info.video_width is None:
-        raise MediaError(path, "holds no pictures; a video file is needed")
-    if info.video_duration_s is None:
+    length_s = probe_video(path).video_duration_s
+    if length_s is None:
         raise UsageError(f"{path} does not say how long it is; give the length of the sound")
-    return info.video_duration_s
+    return length_s
 
 
 def checked_negatives(negative: str | Sequence[str] | None, clips_n: int) -> list[str]:
@@ -96,46 +97,47 @@ def checked_negatives(negative: str | Sequence[str] | None, clips_n: int) -> lis
     return negatives
 
 
-def read_clip_frames(
-    path: Video, *, frames_n: int, frame_rate_hz: float, size_px: int, start_s: float = 0.0
-) -> torch.Tensor:
-    """Read a clip's pictures at the rate the frame encoder wants.
-
-    Picture ``i`` is the one on screen in the middle of its time, so that rounding never picks the neighbour. Where the
-    video ends before the clip, its last picture stays.
+def given_pictures(
+    pipeline: Any, clips_n: int, video: OptionalVideos, frames: Any, length_s: float | None
+) -> tuple[list[torch.Tensor | None], float]:
+    """Return each clip's pictures (frames, 3, height, width) in [0, 1], or None, and the length of all clips.
 
     Parameters
     ----------
-    path
-        Video of any size and rate.
-    frames_n, frame_rate_hz
-        How many pictures, and how many per second.
-    size_px
-        Height and width to resize to.
-    start_s
-        Start of the clip on the file's clock.
-
-    Returns
-    -------
-    torch.Tensor, shape (frames_n, 3, size_px, size_px), uint8
+    pipeline
+        A ``T2AVPipeline``, which knows how many pictures of what size it needs.
+    clips_n
+        How many prompts there are.
+    video, frames, length_s
+        As in the pipeline's call.
 
     Raises
     ------
     MediaError
-        If the file cannot be read, holds no pictures, or ends before the clip starts.
+        If a video cannot be read, or holds no pictures.
+    UsageError
+        If video and frames contradict each other, the number of prompts, or the length.
     """
-    info = probe(path)
-    if info.video_width is None:
-        raise MediaError(path, "holds no pictures; a video file is needed")
-    times_s = np.float64(start_s) + (np.arange(frames_n, dtype=np.float64) + 0.5) / frame_rate_hz
-    if info.video_duration_s is not None:
-        if info.video_duration_s <= start_s:
-            raise MediaError(
-                path, f"its pictures end at {info.video_duration_s:.3f} s, the clip starts at {start_s:.3f} s"
-            )
-        times_s = np.minimum(times_s, info.video_duration_s)
-    pictures = read_frames(path, times_s, size=(size_px, size_px))
-    return torch.from_numpy(pictures).movedim(-1, 1)
+    config = pipeline.config
+    if video is not None and frames is not None:
+        raise UsageError("give a video or frames, not both")
+    if (video is not None or frames is not None) and pipeline.frame_encoder is None:
+        raise UsageError("this pipeline has no frame encoder, so that it can use no video")
+    if frames is not None:
+        given = frames_tensor(frames)
+        if len(given) != clips_n:
+            raise UsageError(f"there must be frames for each of the {clips_n} prompts, got {len(given)} clips")
+        shown_s = given.shape[1] / config.frame_rate_hz
+        return list(given), checked_length_s(shown_s if length_s is None else length_s)
+    videos = video_list(video, clips_n)
+    length_s = checked_length_s(videos_length_s(videos, config.duration_s) if length_s is None else length_s)
+    jobs = [None if path is None else pipeline.picture_job(path, length_s) for path in videos]
+    return [None if job is None else as_pictures(read_pictures(job)) for job in jobs], length_s
+
+
+def as_pictures(pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """Turn bytes (frames, height, width, 3) into floats in [0, 1], (frames, 3, height, width)."""
+    return torch.from_numpy(pixels).movedim(-1, -3).float() / 255
 
 
 def frames_tensor(frames: torch.Tensor | np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> torch.Tensor:
@@ -152,7 +154,8 @@ def frames_tensor(frames: torch.Tensor | np.ndarray[tuple[int, ...], np.dtype[np
         If the shape or the values are others.
     """
     if isinstance(frames, np.ndarray):
-        frames = torch.from_numpy(np.ascontiguousarray(np.moveaxis(frames, -1, -3) if frames.ndim >= 4 else frames))
+        frames = torch.from_numpy(np.ascontiguousarray(frames))
+        frames = frames.movedim(-1, -3) if frames.ndim >= 4 else frames
     if frames.ndim == 4:
         frames = frames[None]
     if frames.ndim != 5 or frames.shape[2] != 3 or 0 in frames.shape:

@@ -4,24 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AudioPipelineOutput, DiffusionPipeline
 
 from t2av_bench.errors import UsageError, no_such_name
+from t2av_bench.models.t2av.checkpoints import check_pipeline, local_folder, own_memory, quietly, stored_variant
 from t2av_bench.models.t2av.clap import PublishedClap, SmallClap
-from t2av_bench.models.t2av.inputs import (
-    OptionalVideos,
-    as_list,
-    checked_length_s,
-    checked_negatives,
-    frames_tensor,
-    read_clip_frames,
-    video_list,
-    videos_length_s,
-)
+from t2av_bench.models.t2av.inputs import OptionalVideos, Video, as_list, checked_negatives, given_pictures
 from t2av_bench.models.t2av.mel import BANDS_N, HOP_N, SR_HZ
+from t2av_bench.models.t2av.reading import PictureJob
 from t2av_bench.models.t2av.sampling import Callback, Conditions, Generators, denoise, draw_noise
 
 OUTPUT_TYPES = ("np", "pt", "mel", "latent")
@@ -91,6 +85,41 @@ class T2AVPipeline(DiffusionPipeline):
             guidance_scale=guidance_scale, mel_mean=mel_mean, mel_std=mel_std,
         )  # fmt: skip
 
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> T2AVPipeline:
+        """Read a checkpoint that ``save_pretrained`` wrote, after checking every tensor's name and shape.
+
+        Parameters
+        ----------
+        pretrained_model_name_or_path
+            A folder, or a Hub id.
+        options
+            As in diffusers. Half-precision files are found by themselves, and give float32 networks unless
+            ``torch_dtype`` says otherwise. Only safetensors are read.
+
+        Raises
+        ------
+        PrerequisiteError
+            If the checkpoint is missing, of another kind, or does not have the layout its configuration says; names
+            the tensors.
+        """
+        folder = local_folder(pretrained_model_name_or_path, options.pop("revision", None))
+        options.setdefault("variant", stored_variant(folder))
+        options["use_safetensors"] = True
+        check_pipeline(folder, options["variant"])
+        pipeline: T2AVPipeline = quietly(super().from_pretrained, folder, **options)
+        for part in pipeline.components.values():
+            if isinstance(part, torch.nn.Module):
+                own_memory(part)
+        return pipeline
+
+    @classmethod
+    def from_audioldm(cls, source: str | Path, **options: Any) -> T2AVPipeline:
+        """Make T2AV from AudioLDM's published weights: :func:`t2av_bench.models.t2av.audioldm.from_audioldm`."""
+        from t2av_bench.models.t2av.audioldm import from_audioldm
+
+        return from_audioldm(source, **options)
+
     # What training and sampling share -------------------------------------------------------------------------------
 
     @property
@@ -120,6 +149,11 @@ class T2AVPipeline(DiffusionPipeline):
         """How many pictures span the latent's time axis."""
         latent_s = self.mel_frames_per_latent * HOP_N / SR_HZ
         return max(1, round(self.latent_steps_n(length_s) * latent_s * self.config.frame_rate_hz))
+
+    def picture_job(self, path: Video, length_s: float, start_s: float = 0.0) -> PictureJob:
+        """Say which pictures of a video span a clip."""
+        rate_hz, size_px = self.config.frame_rate_hz, self.config.image_size_px
+        return PictureJob(str(path), self.video_frames_n(length_s), rate_hz, size_px, start_s)
 
     def encode_prompt(self, captions: Sequence[str]) -> torch.Tensor:
         """Embed captions, (captions, text_dim), unit length; the empty caption is the null condition."""
@@ -205,7 +239,7 @@ class T2AVPipeline(DiffusionPipeline):
         captions = as_list(prompt)
         negatives = checked_negatives(negative_prompt, len(captions))
         self._check(output_type, num_candidates, num_inference_steps)
-        pictures, length_s = self._pictures(captions, video, frames, audio_length_in_s)
+        pictures, length_s = given_pictures(self, len(captions), video, frames, audio_length_in_s)
         scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
         conditions = self._conditions(captions, negatives if scale != 1 else None, pictures, length_s)
         shape = (self.unet.config.in_channels, self.latent_steps_n(length_s), self.mel_rows_n)
@@ -234,28 +268,6 @@ class T2AVPipeline(DiffusionPipeline):
         if steps_n is not None and not 1 <= steps_n <= self.scheduler.config.num_train_timesteps:
             most = self.scheduler.config.num_train_timesteps
             raise UsageError(f"the number of steps must be from 1 to {most}, got {steps_n}")
-
-    def _pictures(
-        self, captions: list[str], video: OptionalVideos, frames: Any, length_s: float | None
-    ) -> tuple[list[torch.Tensor | None], float]:
-        """Return each clip's pictures (frames, 3, height, width) in [0, 1], or None, and the length of all clips."""
-        if video is not None and frames is not None:
-            raise UsageError("give a video or frames, not both")
-        if frames is not None:
-            given = frames_tensor(frames)
-            if len(given) != len(captions):
-                raise UsageError(
-                    f"there must be frames for each of the {len(captions)} prompts, got {len(given)} clips"
-                )
-            shown_s = given.shape[1] / self.config.frame_rate_hz
-            return list(given), checked_length_s(shown_s if length_s is None else length_s)
-        videos = video_list(video, len(captions))
-        if length_s is None:
-            length_s = videos_length_s(videos, self.config.duration_s)
-        length_s = checked_length_s(length_s)
-        wanted = {"frames_n": self.video_frames_n(length_s), "frame_rate_hz": self.config.frame_rate_hz}
-        read = [v if v is None else read_clip_frames(v, size_px=self.config.image_size_px, **wanted) for v in videos]
-        return [v if v is None else v.float() / 255 for v in read], length_s
 
     def _conditions(
         self, captions: list[str], negatives: list[str] | None, pictures: list[torch.Tensor | None], length_s: float

@@ -10,9 +10,10 @@ from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch.nn import functional
 
-from t2av_bench.models.t2av.mel import FLOOR, HOP_N, PAD_N, WINDOW_N, mel_matrix
+from t2av_bench.models.t2av.mel import BANDS_N, FLOOR, HOP_N, PAD_N, WINDOW_N, mel_matrix
 
 _BINS_N = WINDOW_N // 2 + 1
+_HOPS_N = -(-WINDOW_N // HOP_N)
 _TINY = 1e-8
 
 
@@ -41,9 +42,11 @@ class GriffinLim(ModelMixin, ConfigMixin):
 
     @register_to_config
     def __init__(
-        self, iterations_n: int = 32, momentum: float = 0.99, magnitude_steps_n: int = 50, seed: int = 0
+        self, iterations_n: int = 32, momentum: float = 0.99, magnitude_steps_n: int = 10, seed: int = 0
     ) -> None:
         super().__init__()
+        # diffusers writes no file for a network without tensors, and misses it on reading.
+        self.register_buffer("geometry", torch.tensor([WINDOW_N, HOP_N, BANDS_N]))
 
     @torch.no_grad()
     def forward(self, log_mel: torch.Tensor) -> torch.Tensor:
@@ -66,7 +69,8 @@ class GriffinLim(ModelMixin, ConfigMixin):
         for _ in range(self.config.iterations_n):
             projected = _analyse(_synthesise(spectrum, window), window)
             pushed = projected + self.config.momentum / (1 + self.config.momentum) * (projected - previous)
-            spectrum = magnitudes * pushed / pushed.abs().clamp(min=_TINY)
+            power = pushed.real.square() + pushed.imag.square()
+            spectrum = pushed * (magnitudes * (power + _TINY**2).rsqrt())
             previous = projected
         return _synthesise(spectrum, window)[:, PAD_N:-PAD_N]
 
@@ -95,10 +99,19 @@ def _analyse(sound: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
 
 def _synthesise(spectrum: torch.Tensor, window: torch.Tensor) -> torch.Tensor:
     """Overlap-add of windowed frames, divided by the windows' overlapping squares; padding included."""
-    frames = (torch.fft.irfft(spectrum, n=WINDOW_N) * window).transpose(1, 2)
-    length = WINDOW_N + HOP_N * (spectrum.shape[1] - 1)
-    weight = window.square()[None, :, None].expand(1, -1, spectrum.shape[1])
-    added, weights = (
-        functional.fold(part, (1, length), (1, WINDOW_N), stride=(1, HOP_N))[:, 0, 0] for part in (frames, weight)
-    )
-    return added / weights.clamp(min=_TINY)
+    frames = torch.fft.irfft(spectrum, n=WINDOW_N) * window
+    weights = _overlap_add(window.square().expand(1, frames.shape[1], -1))
+    return _overlap_add(frames) / weights.clamp(min=_TINY)
+
+
+def _overlap_add(frames: torch.Tensor) -> torch.Tensor:
+    """Sum frames (batch, frames, 1024) that lie 160 samples apart, (batch, samples).
+
+    Whole stretches of 160 samples at a time: several times faster than ``torch.nn.functional.fold`` on a CPU.
+    """
+    batch_n, frames_n, _ = frames.shape
+    padded = functional.pad(frames, (0, _HOPS_N * HOP_N - WINDOW_N)).unflatten(-1, (_HOPS_N, HOP_N))
+    sound = frames.new_zeros(batch_n, frames_n + _HOPS_N - 1, HOP_N)
+    for hop in range(_HOPS_N):
+        sound[:, hop : hop + frames_n] += padded[:, :, hop]
+    return sound.flatten(1)[:, : WINDOW_N + HOP_N * (frames_n - 1)]
