@@ -55,6 +55,16 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "control": ("unet", "fusion"),
     "tune": ("control",),
 }
+# The sizes that each stage's own networks depend on.
+_SIZES: dict[str, tuple[str, ...]] = {
+    "vae": ("vae", "mel_mean", "mel_std"),
+    "clap": ("clap",),
+    "unet": ("unet", "diffusion"),
+    "frames": ("frame_encoder", "temporal", "frame_rate_hz"),
+    "fusion": ("fusion",),
+    "control": ("control",),
+    "tune": (),
+}
 ORDER = tuple(name for names in STAGE_GROUPS.values() for name in names)
 _PARTS = ("vae", "clap", "unet", "frame_encoder", "temporal", "fusion", "control")
 _CLIPS_PER_PASS = 16
@@ -351,7 +361,9 @@ class Session:
         """Return the configuration that a stage depends on: its own settings and those of what it builds on."""
         mapping = self.config.to_mapping()
         used = {name, *needs(name)}
+        sizes = {key for stage in used for key in _SIZES[stage]} if self.from_scratch else set(mapping["model"])
         mapping["stages"] = {key: value for key, value in mapping["stages"].items() if key in used}
+        mapping["model"] = {key: value for key, value in mapping["model"].items() if key in sizes}
         for key in ("checkpoint_every", "validate_every", "validation"):
             del mapping[key]
         return mapping
