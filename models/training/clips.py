@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -23,7 +23,8 @@ from t2av_bench.manifests.schema import Manifest
 from t2av_bench.progress import progress_bar
 from t2av_bench.workers import JobFailure, run_jobs
 
-SHARD_N = 50
+_LARGEST_SHARD_N = 50
+_LARGEST_SHARD_BYTES = 200e6
 SR_HZ = 16_000
 
 
@@ -45,6 +46,10 @@ class ClipSource(Protocol):
     def captions(self) -> tuple[str, ...]:
         """One per clip."""
 
+    @property
+    def clip_bytes(self) -> int:
+        """Size of a clip's pictures."""
+
     def read(self, index: int) -> RawClip:
         """Read one clip."""
 
@@ -63,6 +68,13 @@ class MiniSource:
         from t2av_bench.manifests.mini.constants import WORLD_VERSION
 
         return f"mini-v{WORLD_VERSION}-{self.split}-s{self.seed}"
+
+    @property
+    def clip_bytes(self) -> int:
+        """Size of a clip's pictures."""
+        from t2av_bench.manifests.mini.constants import N_FRAMES, SIZE_PX
+
+        return N_FRAMES * SIZE_PX * SIZE_PX * 3
 
     @cached_property
     def captions(self) -> tuple[str, ...]:
@@ -110,6 +122,11 @@ class ManifestSource:
                  self.image_size_px)  # fmt: skip
         return f"{self.manifest.name}-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}"
 
+    @property
+    def clip_bytes(self) -> int:
+        """Size of a clip's pictures."""
+        return round(self.duration_s * self.frame_rate_hz) * self.image_size_px**2 * 3
+
     @cached_property
     def captions(self) -> tuple[str, ...]:
         """One per clip."""
@@ -149,25 +166,27 @@ class ClipStore:
         self.clips_n = len(source.captions)
         if self.clips_n == 0:
             raise UsageError(f"{source.key}: training needs at least one clip, got none.")
+        self.shard_n = max(1, min(_LARGEST_SHARD_N, int(_LARGEST_SHARD_BYTES // source.clip_bytes)))
 
     def shards(self) -> Iterator[tuple[int, int]]:
         """Yield the number of the first clip of each shard, and the number behind its last."""
-        for first in range(0, self.clips_n, SHARD_N):
-            yield first, min(first + SHARD_N, self.clips_n)
+        for first in range(0, self.clips_n, self.shard_n):
+            yield first, min(first + self.shard_n, self.clips_n)
 
     def shard_name(self, first: int, end: int) -> str:
         """Return the name of a shard's folder."""
         return f"{first:07d}-{end:07d}"
 
-    def prepare(self, part: int = 0, parts_n: int = 1) -> None:
-        """Write the shards that are not there yet, or this process's part of them.
+    def prepare(self, wanted: Sequence[tuple[int, int]] | None = None, *, part: int = 0, parts_n: int = 1) -> None:
+        """Write the shards that are not there yet, all or those wanted, or this process's part of them.
 
         Raises
         ------
         TrainingError
             If clips cannot be read; says how many and why.
         """
-        missing = [bounds for bounds in self.shards() if not (self.folder / self.shard_name(*bounds)).is_dir()]
+        shards = list(self.shards()) if wanted is None else wanted
+        missing = [bounds for bounds in shards if not (self.folder / self.shard_name(*bounds)).is_dir()]
         missing = missing[part::parts_n]
         if not missing:
             return
@@ -176,12 +195,12 @@ class ClipStore:
         task = partial(_write_shard, self.source, self.folder)
         with (
             closing(run_jobs(task, missing, num_workers=self._num_workers, timeout_s=None)) as outcomes,
-            progress_bar(len(missing) * SHARD_N, f"Preparing {self.source.key}", "clip") as bar,
+            progress_bar(len(missing) * self.shard_n, f"Preparing {self.source.key}", "clip", wanted is None) as bar,
         ):
             for _, outcome in outcomes:
                 if isinstance(outcome, JobFailure):
                     failures.append(str(outcome.reason))
-                bar.update(SHARD_N)
+                bar.update(self.shard_n)
         if failures:
             raise TrainingError(f"{len(failures)} groups of clips cannot be read, the first because {failures[0]}")
 
@@ -192,6 +211,11 @@ class ClipStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             _write_shard(self.source, self.folder, (first, end))
         return {name: np.load(path / f"{name}.npy", mmap_mode="r") for name in RawClip._fields}
+
+    @property
+    def at_once_n(self) -> int:
+        """How many shards can be prepared at once."""
+        return max(1, self._num_workers)
 
     def forget_shard(self, first: int, end: int) -> None:
         """Remove a shard that is no longer needed."""

@@ -83,7 +83,9 @@ def derive(
     missing = [bounds for bounds in store.shards() if not (folder / store.shard_name(*bounds)).is_dir()][part::parts_n]
     folder.mkdir(parents=True, exist_ok=True)
     with progress_bar(len(missing), what, "shard") as bar, torch.inference_mode():
-        for bounds in missing:
+        for i, bounds in enumerate(missing):
+            if i % store.at_once_n == 0:
+                store.prepare(missing[i : i + store.at_once_n])
             write_arrays(folder / store.shard_name(*bounds), compute(store.read_shard(*bounds), slice(*bounds)))
             if not keep_clips:
                 store.forget_shard(*bounds)

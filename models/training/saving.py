@@ -146,7 +146,7 @@ def load_checkpoint(path: Path, progress: Progress, config: dict[str, Any], acce
 
 
 def save_final(folder: Path, stage: Stage, config: dict[str, Any], accelerator: Accelerator) -> None:
-    """Write the trained parts, one safetensors file each, and remove the checkpoints that led there."""
+    """Write the trained parts, one safetensors file each."""
 
     def write(target: Path) -> None:
         from safetensors.torch import save_file

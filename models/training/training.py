@@ -22,13 +22,12 @@ from torch import nn
 
 from t2av_bench.errors import UsageError, no_such_name
 from t2av_bench.home import home
-from t2av_bench.models.t2av.mel import audioldm_waveform, log_mel
 from t2av_bench.models.training import saving
 from t2av_bench.models.training.checkpoints import newest, write_folder
 from t2av_bench.models.training.clips import ClipSource, ClipStore, ManifestSource, MiniSource
 from t2av_bench.models.training.config import STAGE_GROUPS, StageConfig, TrainingConfig
 from t2av_bench.models.training.engine import Run, Trainer
-from t2av_bench.models.training.features import Array, Arrays, derive, features_key, open_features
+from t2av_bench.models.training.extraction import Extraction
 from t2av_bench.models.training.stages import (
     ClapStage,
     ControlStage,
@@ -39,7 +38,6 @@ from t2av_bench.models.training.stages import (
     UNetStage,
     VAEStage,
 )
-from t2av_bench.models.training.stages.frames import as_pictures
 from t2av_bench.models.training.validation import make_validation
 
 if TYPE_CHECKING:
@@ -66,8 +64,7 @@ _SIZES: dict[str, tuple[str, ...]] = {
     "tune": (),
 }
 ORDER = tuple(name for names in STAGE_GROUPS.values() for name in names)
-_PARTS = ("vae", "clap", "unet", "frame_encoder", "temporal", "fusion", "control")
-_CLIPS_PER_PASS = 16
+_PARTS = ("vae", "clap", "text_encoder", "unet", "frame_encoder", "temporal", "fusion", "control")
 
 
 def train(
@@ -85,7 +82,7 @@ def train(
     config
         From :func:`~t2av_bench.models.training.config.load_config`.
     output
-        Gets a folder per stage, with checkpoints and logs, and ``pipeline/``.
+        Gets a folder per stage, with checkpoints and logs, and ``final/`` with the pipeline.
     stage
         ``base``, ``align``, ``control``, ``tune`` or ``all``, or one network of a stage (``vae``, ``clap``, ``unet``,
         ``frames``, ``fusion``). What it builds on must be finished; what does not may be trained at the same time.
@@ -218,7 +215,7 @@ class Session:
 
     def save_pipeline(self) -> Path:
         """Write the pipeline as it is, and the configuration beside it."""
-        path = self.output / "pipeline"
+        path = self.output / saving.FINAL
 
         def write(target: Path) -> None:
             import yaml
@@ -244,55 +241,38 @@ class Session:
         return self._store(training=False)
 
     @cached_property
-    def mels(self) -> Arrays:
-        """``log_mel`` of each clip."""
-        return self._features("log-mels", {}, self._mel)
-
-    @cached_property
-    def latents(self) -> Arrays:
-        """``latent`` of each clip, before scaling."""
-        return self._features("latents", {"vae": self.pipeline.vae}, self._latent)
-
-    @cached_property
-    def embeddings(self) -> Arrays:
-        """``text`` and ``audio`` of each clip."""
-        clap = self.pipeline.clap or self.pipeline.text_encoder
-        return self._features("embeddings", {"clap": clap}, self._embedding)
-
-    @cached_property
-    def video(self) -> Arrays:
-        """``video``, or ``vectors`` where the temporal transformer still learns and the frame encoder does not."""
-        if self.from_scratch:
-            parts = {"frame_encoder": self.pipeline.frame_encoder, "temporal": self.pipeline.temporal}
-            return self._features("video features", parts, self._video)
-        return self._features("frame vectors", {"frame_encoder": self.pipeline.frame_encoder}, self._vectors)
+    def features(self) -> Extraction:
+        """What the stages learn from."""
+        return Extraction(self.pipeline, self.store, self._accelerator, self.from_scratch)
 
     def _make_stage(self, name: str) -> Stage:
-        pipe, config = self.pipeline, self.config
+        pipe, config, features = self.pipeline, self.config, self.features
         if name == "vae":
-            return VAEStage(pipe.vae, self.mels, pipe.config.mel_mean, pipe.config.mel_std)
+            return VAEStage(pipe.vae, features.mels, pipe.config.mel_mean, pipe.config.mel_std)
         if name == "clap":
-            return ClapStage(pipe.clap, self.mels, self.store.source.captions)
+            return ClapStage(pipe.clap, features.mels, self.store.source.captions)
         if name == "frames":
             if self.from_scratch:
-                return FramesStage(pipe.frame_encoder, pipe.temporal, self._raw(), self.mels)
-            return FramesStage(None, pipe.temporal, self.video, self.mels)
+                return FramesStage(pipe.frame_encoder, pipe.temporal, features.frames, features.mels)
+            return FramesStage(None, pipe.temporal, features.video, features.mels)
         if name == "fusion":
-            return FusionStage(pipe.fusion, pipe.temporal, self.video, self.embeddings, config.fusion_cosine_weight)
+            return FusionStage(
+                pipe.fusion, pipe.temporal, features.video, features.embeddings, config.fusion_cosine_weight
+            )
         parts = {key: getattr(pipe, key) for key in ("unet", "control", "fusion", "temporal")}
         scale = float(pipe.vae.config.scaling_factor)
-        rest = (pipe.scheduler, self.latents, scale, self.embeddings, self._null(), self.settings(name))
+        rest = (pipe.scheduler, features.latents, scale, features.embeddings, self._null(), self.settings(name))
         if name == "unet":
             return UNetStage({"unet": pipe.unet}, *rest)
         if name == "control":
             _copy_encoder(pipe)
-            return ControlStage(parts, *rest, video=self.video)
-        return TuneStage(parts, *rest, video=self.video)
+            return ControlStage(parts, *rest, video=features.video)
+        return TuneStage(parts, *rest, video=features.video)
 
     def _after(self, name: str) -> None:
         """Write into the pipeline what follows from a finished stage: the factor that gives latents unit variance."""
         if name == "vae":
-            some = self.latents.take("latent", np.arange(min(512, self.store.clips_n))).double()
+            some = self.features.latents.take("latent", np.arange(min(512, self.store.clips_n))).double()
             self.pipeline.vae.register_to_config(scaling_factor=float(1 / some.std()))
 
     @torch.no_grad()
@@ -301,61 +281,7 @@ class Session:
         return null.float()
 
     def _store(self, training: bool) -> ClipStore:
-        store = ClipStore(clip_source(self.config, training), home() / "training" / "clips", self._num_workers)
-        store.prepare(self._accelerator.process_index, self._accelerator.num_processes)
-        self._accelerator.wait_for_everyone()
-        return store
-
-    def _raw(self) -> Arrays:
-        return open_features(self.store, self.store.folder)
-
-    def _features(self, what: str, networks: dict[str, nn.Module], compute: Any) -> Arrays:
-        for network in networks.values():
-            network.eval()
-        level = not self.from_scratch
-        folder = home() / "training" / "features" / features_key(self.store, networks, what, level)
-        rank, world = self._accelerator.process_index, self._accelerator.num_processes
-        derive(self.store, folder, compute, what=f"Computing {what}", part=rank, parts_n=world)
-        self._accelerator.wait_for_everyone()
-        return open_features(self.store, folder)
-
-    def _waveforms(self, clips: dict[str, Array]) -> torch.Tensor:
-        samples = torch.from_numpy(np.array(clips["samples"], dtype=np.float32))
-        # AudioLDM's networks know levelled sound only.
-        return samples if self.from_scratch else audioldm_waveform(samples)
-
-    def _mel(self, clips: dict[str, Array], _: slice) -> dict[str, Array]:
-        return {"log_mel": log_mel(self._waveforms(clips)).half().numpy()}
-
-    def _latent(self, _: dict[str, Array], which: slice) -> dict[str, Array]:
-        mels = self.mels.take("log_mel", np.arange(which.start, which.stop)).float()
-        scale = self.pipeline.vae.config.scaling_factor
-        parts = [
-            self.pipeline.encode_mel(mel.to(self._accelerator.device)) / scale for mel in mels.split(_CLIPS_PER_PASS)
-        ]
-        return {"latent": torch.cat(parts).half().cpu().numpy()}
-
-    def _embedding(self, clips: dict[str, Array], which: slice) -> dict[str, Array]:
-        encoder = self.pipeline.joint_encoder
-        text = encoder.encode_text(self.store.source.captions[which])
-        if self.from_scratch:  # the small CLAP sees what is there already
-            mels = self.mels.take("log_mel", np.arange(which.start, which.stop))
-            audio = encoder.embed_mel(mels.float().to(self._accelerator.device))
-        else:
-            audio = encoder.encode_audio(self._waveforms(clips))
-        return {"text": text.half().cpu().numpy(), "audio": audio.half().cpu().numpy()}
-
-    def _video(self, clips: dict[str, Array], _: slice) -> dict[str, Array]:
-        return {"video": self._encoded(clips, self.pipeline.encode_video)}
-
-    def _vectors(self, clips: dict[str, Array], _: slice) -> dict[str, Array]:
-        return {"vectors": self._encoded(clips, self.pipeline.frame_encoder)}
-
-    def _encoded(self, clips: dict[str, Array], encode: Any) -> Array:
-        frames = torch.from_numpy(np.array(clips["frames"]))
-        parts = [encode(as_pictures(part.to(self._accelerator.device))) for part in frames.split(_CLIPS_PER_PASS)]
-        rows: Array = torch.cat(parts).half().cpu().numpy()
-        return rows
+        return ClipStore(clip_source(self.config, training), home() / "training" / "clips", self._num_workers)
 
     def _relevant(self, name: str) -> dict[str, Any]:
         """Return the configuration that a stage depends on: its own settings and those of what it builds on."""
@@ -377,7 +303,7 @@ def make_pipeline(config: TrainingConfig) -> Any:
         return build_mini(config.model)
     from t2av_bench.models.t2av.pipeline import T2AVPipeline
 
-    return T2AVPipeline.from_audioldm(config.base_model, clap=config.clap_model, config=config.model)
+    return T2AVPipeline.from_audioldm(config.base_model, clap=config.clap_model, config=config.model, seed=config.seed)
 
 
 def clip_source(config: TrainingConfig, training: bool) -> ClipSource:

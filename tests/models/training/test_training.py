@@ -39,7 +39,7 @@ def test_all_stages_run_and_leave_a_pipeline_that_generates(tmp_path: Path):
     assert sound.shape == (1, 16_000)
     assert np.isfinite(sound).all()
     assert {p.name for p in (tmp_path / "run").iterdir()} == {
-        "vae", "clap", "unet", "frames", "fusion", "control", "tune", "pipeline",
+        "vae", "clap", "unet", "frames", "fusion", "control", "tune", "final",
     }  # fmt: skip
     validation = read_log(tmp_path / "run" / "control" / "validation.csv")
     assert 0 <= validation[-1]["event_f1"] <= 1
