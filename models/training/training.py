@@ -27,6 +27,7 @@ from t2av_bench.models.training.checkpoints import newest, write_folder
 from t2av_bench.models.training.clips import ClipSource, ClipStore, ManifestSource, MiniSource
 from t2av_bench.models.training.config import STAGE_GROUPS, StageConfig, TrainingConfig
 from t2av_bench.models.training.engine import Run, Trainer
+from t2av_bench.models.training.export import RECIPE
 from t2av_bench.models.training.extraction import Extraction
 from t2av_bench.models.training.stages import (
     ClapStage,
@@ -221,7 +222,7 @@ class Session:
             import yaml
 
             self.pipeline.save_pretrained(target)
-            (target / "recipe.yaml").write_text(yaml.safe_dump(self.config.to_mapping(), sort_keys=False), "utf-8")
+            (target / RECIPE).write_text(yaml.safe_dump(self.config.to_mapping(), sort_keys=False), "utf-8")
 
         if self._accelerator.is_main_process:
             write_folder(path, write)

@@ -39,6 +39,11 @@ STAGES = ("all", "base", "align", "control", "tune", "vae", "clap", "unet", "fra
 @click.option(
     "--num-workers", type=click.IntRange(0), help="Processes that read clips.  [default: one per core, at most 8]"
 )
+@click.option(
+    "--half",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write the pipeline in half precision, to ship.",
+)
 @click.option("--print-config", is_flag=True, help="Print the resolved configuration and stop.")
 def train_reference(
     config_name: str,
@@ -47,6 +52,7 @@ def train_reference(
     resume: bool,
     changes: tuple[str, ...],
     num_workers: int | None,
+    half: Path | None,
     print_config: bool,
 ) -> None:
     """Train the reference system T2AV.
@@ -70,4 +76,8 @@ def train_reference(
 
     workers = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
     path = train(config, output, stage=stage, resume=resume, num_workers=workers)
+    if half is not None:
+        from t2av_bench.models.training.export import export_half
+
+        click.echo(f"{half}: {export_half(path, half) / 1e6:.2f} MB in half precision")
     click.echo(f"The pipeline is in {path}; generate with: t2av-bench generate --checkpoint {path}")

@@ -18,7 +18,8 @@ from t2av_bench.home import home
 from t2av_bench.manifests.mini import render
 from t2av_bench.models.t2av.pipeline import T2AVPipeline
 from t2av_bench.models.training.clips import ClipStore, ManifestSource, MiniSource
-from t2av_bench.models.training.config import DataConfig
+from t2av_bench.models.training.config import DataConfig, load_config
+from t2av_bench.models.training.export import export_half
 from t2av_bench.models.training.features import Arrays, derive, open_features
 from t2av_bench.models.training.logs import read_log
 from t2av_bench.models.training.onsets import detect_onsets
@@ -48,6 +49,18 @@ def test_all_stages_run_and_leave_a_pipeline_that_generates(tmp_path: Path):
     # Everything is done: resuming loads it and gives the same pipeline.
     again = generated(train(tiny_recipe(), tmp_path / "run", resume=True))
     assert np.array_equal(sound, again)
+
+
+def test_half_precision_takes_half_the_space_and_sounds_nearly_the_same(tmp_path: Path):
+    recipe = dataclasses.replace(tiny_recipe(), data=DataConfig(clips_n=2, validation_clips_n=0))
+    path = train(recipe, tmp_path / "run")
+    size = export_half(path, tmp_path / "half")
+    weights = [sum(f.stat().st_size for f in place.rglob("*.safetensors")) for place in (path, tmp_path / "half")]
+    assert weights[1] < 0.7 * weights[0]
+    assert size < 0.9 * sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
+    assert load_config(tmp_path / "half" / "recipe.yaml") == recipe
+    full, half = generated(path), generated(tmp_path / "half")
+    assert np.corrcoef(full[0], half[0])[0, 1] > 0.9
 
 
 def test_stages_one_by_one_in_another_order_give_the_same_weights(tmp_path: Path):
