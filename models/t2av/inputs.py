@@ -178,7 +178,7 @@ def as_list(prompt: str | Sequence[str]) -> list[str]:
     UsageError
         If one is no text, or there is none.
     """
-    captions = [prompt] if isinstance(prompt, str) else list(prompt)
+    captions = [prompt] if isinstance(prompt, str) or not isinstance(prompt, Sequence) else list(prompt)
     if not captions or not all(isinstance(caption, str) for caption in captions):
         raise UsageError(f"a prompt must be a text or a list of texts, got {prompt!r}")
     return captions
