@@ -132,7 +132,7 @@ class Trainer:
         meter = _Meter()
         with (
             progress_bar(total, f"Stage {self.stage.name}", "step", wanted) as bar,
-            _Loader(self.stage, self._local_indices, self.run.seed, progress.step, total) as loader,
+            _Loader(self.stage, self._local_indices, self._chance, progress.step, total) as loader,
         ):
             bar.update(progress.step)
             while progress.step < total:
@@ -189,12 +189,23 @@ class Trainer:
         first = share * self._accelerator.process_index
         return indices[first : first + share]
 
+    def _chance(self, step: int) -> np.random.Generator:
+        """Return what decides over an update's crops in this process."""
+        return np.random.default_rng((self.run.seed, step, self._accelerator.process_index))
+
 
 class _Loader:
     """Reads the next batch in a thread while the current one is trained on."""
 
-    def __init__(self, stage: Stage, indices: Callable[[int], np.ndarray], seed: int, step: int, steps_n: int) -> None:
-        self._stage, self._indices, self._seed, self._step, self._steps_n = stage, indices, seed, step, steps_n
+    def __init__(
+        self,
+        stage: Stage,
+        indices: Callable[[int], np.ndarray],
+        chance: Callable[[int], np.random.Generator],
+        step: int,
+        steps_n: int,
+    ) -> None:
+        self._stage, self._indices, self._chance, self._step, self._steps_n = stage, indices, chance, step, steps_n
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="loader")
         self._coming: Future[dict[str, Tensor]] | None = None
 
@@ -214,8 +225,7 @@ class _Loader:
 
     def _submit(self) -> None:
         if self._step < self._steps_n:
-            rng = np.random.default_rng((self._seed, self._step))
-            self._coming = self._pool.submit(self._stage.batch, self._indices(self._step), rng)
+            self._coming = self._pool.submit(self._stage.batch, self._indices(self._step), self._chance(self._step))
 
 
 class _Meter:

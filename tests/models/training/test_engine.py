@@ -100,6 +100,44 @@ def test_a_stage_killed_at_any_moment_ends_with_the_same_bits(tmp_path: Path):
     assert all(torch.equal(a, b) for a, b in zip(whole, weights_of(stage), strict=True))
 
 
+_PROCESS = """
+import sys, json
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from training_support import LineStage, make_trainer
+stage = LineStage()
+trainer = make_trainer(stage, Path(sys.argv[2]))
+update = trainer._update
+def dying(progress, batch):
+    if progress.step == int(sys.argv[3]):
+        sys.exit(0)
+    return update(progress, batch)
+trainer._update = dying
+trainer.train(resume=True)
+weights = [parameter.tolist() for parameter in stage.parameters()]
+Path(sys.argv[2], f"{trainer.run.accelerator.process_index}.json").write_text(json.dumps(weights))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_hold_the_same_weights_also_when_resumed(tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(_PROCESS)
+
+    def run(name: str, stop_at: int) -> None:
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        arguments = [str(ROOT / "tests" / "support"), str(tmp_path / name), str(stop_at)]
+        subprocess.run(command + arguments, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=300)
+
+    run("whole", -1)
+    run("parts", 5)
+    assert not (tmp_path / "parts" / "final").exists()
+    run("parts", -1)
+    results = [(tmp_path / name / f"{rank}.json").read_text() for name in ("whole", "parts") for rank in (0, 1)]
+    assert len(set(results)) == 1
+
+
 def test_looking_at_the_model_does_not_change_its_training(tmp_path: Path):
     def look(step: int) -> dict[str, float]:
         torch.rand(step)
