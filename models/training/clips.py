@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from t2av_bench.errors import TrainingError, UsageError
 from t2av_bench.manifests.schema import Manifest
+from t2av_bench.models.training.config import TrainingConfig
 from t2av_bench.progress import progress_bar
 from t2av_bench.workers import JobFailure, run_jobs
 
@@ -146,6 +147,33 @@ class ManifestSource:
         times_s = (np.arange(round(self.duration_s * self.frame_rate_hz)) + 0.5) / self.frame_rate_hz
         times_s = clip.start_s + np.minimum(times_s, length_s - 0.5 / self.frame_rate_hz)
         return RawClip(read_frames(path, times_s, size=(self.image_size_px,) * 2), samples)
+
+
+def clip_source(config: TrainingConfig, training: bool) -> ClipSource:
+    """Return the clips of a recipe, those to learn from or those to look at."""
+    data, model = config.data, config.model
+    if data.manifest == "t2av-mini":
+        return (
+            MiniSource("train", data.seed, data.clips_n)
+            if training
+            else MiniSource("val", data.seed, data.validation_clips_n)
+        )
+    from t2av_bench.manifests.schema import read_manifest
+
+    manifest = read_manifest(data.manifest)
+    data_dir = Path(data.data_dir) if data.data_dir else manifest.data_dir or Path()
+    learned_n = len(manifest) - data.validation_clips_n
+    if learned_n < 1:
+        raise UsageError(f"{data.manifest} has {len(manifest)} clips, no more than data.validation_clips_n.")
+    return ManifestSource(
+        manifest,
+        data_dir,
+        first=0 if training else learned_n,
+        clips_n=learned_n if training else data.validation_clips_n,
+        duration_s=model.duration_s,
+        frame_rate_hz=model.frame_rate_hz,
+        image_size_px=model.frame_encoder.image_size_px,
+    )
 
 
 class ClipStore:

@@ -24,7 +24,7 @@ from t2av_bench.errors import UsageError, no_such_name
 from t2av_bench.home import home
 from t2av_bench.models.training import saving
 from t2av_bench.models.training.checkpoints import newest, write_folder
-from t2av_bench.models.training.clips import ClipSource, ClipStore, ManifestSource, MiniSource
+from t2av_bench.models.training.clips import ClipStore, clip_source
 from t2av_bench.models.training.config import STAGE_GROUPS, StageConfig, TrainingConfig
 from t2av_bench.models.training.engine import Run, Trainer
 from t2av_bench.models.training.export import RECIPE
@@ -189,7 +189,7 @@ class Session:
 
     def load(self, name: str) -> None:
         """Load what a finished stage has trained."""
-        saving.check_config(self.folder(name) / saving.FINAL / "config.yaml", self._relevant(name))
+        saving.check_config(self.folder(name) / saving.FINAL / "config.yaml", relevant_settings(self.config, name))
         saving.load_final(self.folder(name), self.parts())
         self._after(name)
 
@@ -202,7 +202,7 @@ class Session:
         stage = self._make_stage(name)
         run = Run(
             self._accelerator,
-            self._relevant(name),
+            relevant_settings(self.config, name),
             self.config.seed,
             self.config.checkpoint_every,
             self.config.validate_every,
@@ -284,16 +284,17 @@ class Session:
     def _store(self, training: bool) -> ClipStore:
         return ClipStore(clip_source(self.config, training), home() / "training" / "clips", self._num_workers)
 
-    def _relevant(self, name: str) -> dict[str, Any]:
-        """Return the configuration that a stage depends on: its own settings and those of what it builds on."""
-        mapping = self.config.to_mapping()
-        used = {name, *needs(name)}
-        sizes = {key for stage in used for key in _SIZES[stage]} if self.from_scratch else set(mapping["model"])
-        mapping["stages"] = {key: value for key, value in mapping["stages"].items() if key in used}
-        mapping["model"] = {key: value for key, value in mapping["model"].items() if key in sizes}
-        for key in ("checkpoint_every", "validate_every", "validation"):
-            del mapping[key]
-        return mapping
+
+def relevant_settings(config: TrainingConfig, name: str) -> dict[str, Any]:
+    """Return the settings that a stage depends on: its own and those of what it builds on."""
+    mapping = config.to_mapping()
+    used = {name, *needs(name)}
+    sizes = {key for stage in used for key in _SIZES[stage]} if config.base_model is None else set(mapping["model"])
+    mapping["stages"] = {key: value for key, value in mapping["stages"].items() if key in used}
+    mapping["model"] = {key: value for key, value in mapping["model"].items() if key in sizes}
+    for key in ("checkpoint_every", "validate_every", "validation", "name"):
+        del mapping[key]
+    return mapping
 
 
 def make_pipeline(config: TrainingConfig) -> Any:
@@ -305,33 +306,6 @@ def make_pipeline(config: TrainingConfig) -> Any:
     from t2av_bench.models.t2av.pipeline import T2AVPipeline
 
     return T2AVPipeline.from_audioldm(config.base_model, clap=config.clap_model, config=config.model, seed=config.seed)
-
-
-def clip_source(config: TrainingConfig, training: bool) -> ClipSource:
-    """Return the clips of a recipe, those to learn from or those to look at."""
-    data, model = config.data, config.model
-    if data.manifest == "t2av-mini":
-        return (
-            MiniSource("train", data.seed, data.clips_n)
-            if training
-            else MiniSource("val", data.seed, data.validation_clips_n)
-        )
-    from t2av_bench.manifests.schema import read_manifest
-
-    manifest = read_manifest(data.manifest)
-    data_dir = Path(data.data_dir) if data.data_dir else manifest.data_dir or Path()
-    learned_n = len(manifest) - data.validation_clips_n
-    if learned_n < 1:
-        raise UsageError(f"{data.manifest} has {len(manifest)} clips, no more than data.validation_clips_n.")
-    return ManifestSource(
-        manifest,
-        data_dir,
-        first=0 if training else learned_n,
-        clips_n=learned_n if training else data.validation_clips_n,
-        duration_s=model.duration_s,
-        frame_rate_hz=model.frame_rate_hz,
-        image_size_px=model.frame_encoder.image_size_px,
-    )
 
 
 def _copy_encoder(pipeline: Any) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from t2av_bench.home import home
 from t2av_bench.metrics.onsets import event_f1
-from t2av_bench.models.training.clips import ClipStore, MiniSource
-from t2av_bench.models.training.config import ValidationConfig
+from t2av_bench.models.training.clips import ClipStore, MiniSource, clip_source
+from t2av_bench.models.training.config import TrainingConfig, ValidationConfig
 from t2av_bench.models.training.onsets import detect_onsets
 
 TOLERANCE_S = 0.05
@@ -97,3 +99,13 @@ def generate(pipeline: Any, store: ClipStore, settings: ValidationConfig) -> lis
             )
             sounds.extend(np.asarray(made.audios, dtype=np.float32))
     return sounds
+
+
+def score_pipeline(folder: Path, config: TrainingConfig) -> dict[str, float]:
+    """Score what a trained pipeline generates for the validation clips of its recipe."""
+    from t2av_bench.models.t2av.pipeline import T2AVPipeline
+
+    store = ClipStore(clip_source(config, training=False), home() / "training" / "clips")
+    pipeline = T2AVPipeline.from_pretrained(folder)
+    pipeline.set_progress_bar_config(disable=True)
+    return event_scores(reference_events(store), generate(pipeline, store, config.validation))

@@ -29,6 +29,7 @@ _COMMANDS = {
         "t2av_bench.cli.train_reference:train_reference",
         "Train the reference system T2AV, the recipe mini or your own.",
     ),
+    "ablate": ("t2av_bench.cli.ablate:ablate", "Train variants of the reference system and compare them."),
     "doctor": ("t2av_bench.cli.doctor:doctor", "Say what works here, what is missing and how to get it."),
     "demo": ("t2av_bench.cli.demo:demo", "Score prediction sets of known quality on the built-in mini world."),
 }
