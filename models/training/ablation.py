@@ -97,11 +97,15 @@ def ablate(
     rows: list[Row] = []
     for name in only or table:
         changed = load_config(source, [*changes, *table[name]])
-        for donor in filter(None, (base, output / FULL)):
+        for donor in (base, output / FULL):
+            if donor is None:
+                continue
             take_finished_stages(changed, Path(donor), output / name)
         start = time.perf_counter()
         folder = train(changed, output / name, resume=True, num_workers=num_workers)
         seconds = time.perf_counter() - start
+        if folder is None:
+            raise UsageError(f"{name}: the recipe trains no base model, so that nothing can be generated.")
         rows.append({"variant": name, **score_pipeline(folder, changed), "training_s": seconds})
         write_table(rows, output)
     return rows

@@ -75,7 +75,7 @@ def train(
     stage: str = "all",
     resume: bool = False,
     num_workers: int = 0,
-) -> Path:
+) -> Path | None:
     """Train the reference system.
 
     Parameters
@@ -95,8 +95,8 @@ def train(
 
     Returns
     -------
-    Path
-        The pipeline's folder, for ``T2AVPipeline.from_pretrained``.
+    Path or None
+        The pipeline's folder, for ``T2AVPipeline.from_pretrained``; None as long as the base model is not trained.
 
     Raises
     ------
@@ -118,7 +118,9 @@ def train(
             session.load(name)
         elif name in needed:
             raise UsageError(f"Stage {stage!r} needs {name!r} in {output}; train it first with --stage {name}.")
-    return session.save_pipeline()
+    if all(saving.is_finished(session.folder(name)) for name in STAGE_GROUPS["base"] if session.applies(name)):
+        return session.save_pipeline()
+    return None
 
 
 def wanted_stages(stage: str) -> tuple[str, ...]:

@@ -76,6 +76,9 @@ def train_reference(
 
     workers = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
     path = train(config, output, stage=stage, resume=resume, num_workers=workers)
+    if path is None:
+        click.echo(f"Done; a pipeline can be written when vae, clap and unet are trained in {output}.")
+        return
     if half is not None:
         from t2av_bench.models.training.export import export_half
 

@@ -36,6 +36,7 @@ def recipe(tmp_path: Path) -> TrainingConfig:
 
 def test_the_published_layout_trains_generates_saves_and_loads(tmp_path: Path, recipe: TrainingConfig):
     path = train(recipe, tmp_path / "run")
+    assert path is not None
     assert {p.name for p in (tmp_path / "run").iterdir()} == {"frames", "fusion", "control", "tune", "final"}
     pipeline = T2AVPipeline.from_pretrained(path)
     frames = torch.rand(1, 25, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -54,7 +55,9 @@ def test_the_published_layout_trains_generates_saves_and_loads(tmp_path: Path, r
 
 def test_the_base_model_stays_as_published_until_it_is_tuned(tmp_path: Path, recipe: TrainingConfig):
     untuned = dataclasses.replace(recipe, stages=dataclasses.replace(recipe.stages, tune=StageConfig()))
-    trained = T2AVPipeline.from_pretrained(train(untuned, tmp_path / "run"))
+    path = train(untuned, tmp_path / "run")
+    assert path is not None
+    trained = T2AVPipeline.from_pretrained(path)
     base = T2AVPipeline.from_audioldm(recipe.base_model, clap=recipe.clap_model, config=recipe.model)
     for name in ("unet", "vae", "text_encoder", "vocoder"):
         after, before = getattr(trained, name).state_dict(), getattr(base, name).state_dict()
