@@ -16,7 +16,7 @@ from t2av_bench.models.t2av.clap import PublishedClap, SmallClap
 from t2av_bench.models.t2av.inputs import OptionalVideos, Video, as_list, checked_negatives, given_pictures
 from t2av_bench.models.t2av.mel import BANDS_N, HOP_N, SR_HZ
 from t2av_bench.models.t2av.reading import PictureJob
-from t2av_bench.models.t2av.sampling import Callback, Conditions, Generators, denoise, draw_noise
+from t2av_bench.models.t2av.sampling import Callback, Conditions, Generators, at_rest, denoise, draw_noise
 
 OUTPUT_TYPES = ("np", "pt", "mel", "latent")
 
@@ -241,18 +241,20 @@ class T2AVPipeline(DiffusionPipeline):
         self._check(output_type, num_candidates, num_inference_steps)
         pictures, length_s = given_pictures(self, len(captions), video, frames, audio_length_in_s)
         scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
-        conditions = self._conditions(captions, negatives if scale != 1 else None, pictures, length_s)
         shape = (self.unet.config.in_channels, self.latent_steps_n(length_s), self.mel_rows_n)
-        latents = denoise(
-            self,
-            draw_noise(len(captions), num_candidates, shape, generator),
-            conditions.repeated(num_candidates),
-            steps_n=num_inference_steps or self.config.steps_n,
-            guidance_scale=scale,
-            control_scale=control_scale,
-            callback=callback_on_step_end,
-        )
-        output = self._finished(latents, captions, length_s, num_candidates, output_type)
+        noise = draw_noise(len(captions), num_candidates, shape, generator)
+        with at_rest(self.components.values()):
+            conditions = self._conditions(captions, negatives if scale != 1 else None, pictures, length_s)
+            latents = denoise(
+                self,
+                noise,
+                conditions.repeated(num_candidates),
+                steps_n=num_inference_steps or self.config.steps_n,
+                guidance_scale=scale,
+                control_scale=control_scale,
+                callback=callback_on_step_end,
+            )
+            output = self._finished(latents, captions, length_s, num_candidates, output_type)
         self.maybe_free_model_hooks()
         return AudioPipelineOutput(audios=output) if return_dict else (output,)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,27 @@ class Conditions:
         """Return each clip's conditions ``times_n`` times in a row."""
         parts = (self.given, self.null, self.hint)
         return Conditions(*(None if part is None else part.repeat_interleave(times_n, 0) for part in parts))  # type: ignore[arg-type]
+
+
+@contextmanager
+def at_rest(parts: Iterable[Any]) -> Iterator[None]:
+    """Let networks neither learn nor drop out, and put them back as they were.
+
+    torch picks other convolution kernels on a CPU for weights that require gradients, even where none are taken; they
+    round differently, so that a network in training would differ from its own checkpoint.
+    """
+    networks = [part for part in parts if isinstance(part, torch.nn.Module)]
+    training = [(module, module.training) for network in networks for module in network.modules()]
+    learning = [each for network in networks for each in network.parameters() if each.requires_grad]
+    try:
+        for network in networks:
+            network.eval().requires_grad_(False)
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+        for module, was in training:
+            module.training = was
 
 
 def clip_generator(seed: int, clip_id: str) -> torch.Generator:
