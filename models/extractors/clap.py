@@ -103,14 +103,15 @@ class _ClapExtractor(NetworkExtractor):
         from transformers import ClapConfig, ClapModel
 
         if self.weights.is_random:
-            model = ClapModel(ClapConfig())
-            drawn = draw_state_dict(model, self.weights.seed)
+            network = ClapModel(ClapConfig())
+            drawn = draw_state_dict(network, self.weights.seed)
             # Buffers are tables of positions and no weights.
-            model.load_state_dict({name: drawn[name] for name, _ in model.named_parameters()}, strict=False)
-            return model
+            network.load_state_dict({name: drawn[name] for name, _ in network.named_parameters()}, strict=False)
+            return network
         path = self.weights.path
         try:
-            model, info = ClapModel.from_pretrained(path, local_files_only=True, output_loading_info=True)
+            loader: Any = ClapModel
+            model, info = loader.from_pretrained(path, local_files_only=True, output_loading_info=True)
         except Exception as error:  # whatever a foreign file makes the library raise
             first_line = str(error).strip().partition("\n")[0]
             raise PrerequisiteError(
