@@ -10,6 +10,9 @@ than the true ones. Three ways to deal with that, each for the same clips on bot
 :func:`real_floor`
     Measures instead of extrapolating: how far two disjoint halves of the reference are from each other.
 
+These read rows; :mod:`t2av_bench.metrics.groups` computes the same from statistics of groups of clips, for sets whose
+rows are too many to be read again.
+
 All draw clips, never single windows, and take the same clips on both sides. All are refused where they cannot work:
 with fewer windows than dimensions the distance is not linear in 1 / n any more. (Simulated: truth 0.09, d = 4224,
 n = 900: plain 4.18, half-split 2.83.) The floor is always defined.

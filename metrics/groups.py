@@ -7,8 +7,8 @@ the union of all groups: nothing is computed twice.
 
 Halves
 ------
-Eight groups make seven halvings in which any two clips of different groups are equally often together and apart (the
-rows of a Hadamard matrix, as in balanced repeated replication), four make three, two make one.
+Eight groups make seven halvings in which any two groups are together in three and apart in four (the rows of a Hadamard
+matrix, as in balanced repeated replication); four groups make three halvings, two make one.
 
 Conventions
 -----------

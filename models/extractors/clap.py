@@ -8,6 +8,8 @@ longer sounds that preprocessing draws 10 s at random; here nothing is drawn, so
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +113,8 @@ class _ClapExtractor(NetworkExtractor):
         path = self.weights.path
         try:
             loader: Any = ClapModel
-            model, info = loader.from_pretrained(path, local_files_only=True, output_loading_info=True)
+            with _no_bars():
+                model, info = loader.from_pretrained(path, local_files_only=True, output_loading_info=True)
         except Exception as error:  # whatever a foreign file makes the library raise
             first_line = str(error).strip().partition("\n")[0]
             raise PrerequisiteError(
@@ -236,3 +239,17 @@ class ClapTextExtractor(_ClapExtractor, TextExtractor):
             self._front_end = AutoTokenizer.from_pretrained(self.weights.path, local_files_only=True)
         tokens = self._front_end(caption, truncation=True, return_tensors="pt")
         return {name: tokens[name].to(device) for name in ("input_ids", "attention_mask")}
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keep the library from drawing progress bars of its own, which it does also where there is no terminal."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
