@@ -246,10 +246,11 @@ def _no_bars() -> Iterator[None]:
     """Keep the library from drawing progress bars of its own, which it does also where there is no terminal."""
     from transformers.utils import logging
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    bars: Any = logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            bars.enable_progress_bar()
