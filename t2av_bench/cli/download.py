@@ -74,20 +74,20 @@ def _get(files: list[RemoteFile], manifests: list[str], mirror: str | None) -> N
     """Fetch and build everything that can be had; fail at the end if something could not."""
     from t2av_bench.download import fetch
     from t2av_bench.errors import T2AVBenchError, UsageError
-    from t2av_bench.inventory import lists_of, state_of
+    from t2av_bench.inventory import content_check, lists_of, state_of
     from t2av_bench.manifests.official import build_official
 
     failed: dict[str, str] = {}
     for file in files:
         try:
-            done = fetch(file, mirror=mirror)
+            done = fetch(file, mirror=mirror, check=content_check(file))
         except UsageError:
             raise
         except T2AVBenchError as error:
             failed[file.name] = str(error)
             continue
         doubt = "" if file.is_pinned else f" ({state_of(file).detail})"
-        click.echo(f"{file.name}: {'was here' if done.was_there else 'fetched'}, {done.path}{doubt}")
+        click.echo(f"{file.name}: {done.origin}, {done.path}{doubt}")
     for name in manifests:
         if lacking := [file.name for file in lists_of([name]) if file.name in failed]:
             failed[f"manifest {name}"] = f"The manifest {name} could not be built without {', '.join(lacking)}."
