@@ -26,6 +26,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -196,9 +197,8 @@ def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
     columns = {c: list(table[c]) if c in table else [_DEFAULTS[c]] * len(table) for c in COLUMNS}
     for column in ("start_s", "duration_s"):
         lowest = 0.0 if column == "start_s" else math.ulp(0.0)
-        columns[column] = _each(
-            columns[column], lambda value, c=column, low=lowest: _number(value, _DEFAULTS[c], low), name, column
-        )
+        judge = partial(_number, default=_DEFAULTS[column], lowest=lowest)
+        columns[column] = _each(columns[column], judge, name, column)
     for column in _TEXTS:
         _each(columns[column], _check_text, name, column)
     _each(columns["clip_id"], _check_id, name, "clip_id")

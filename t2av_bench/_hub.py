@@ -34,9 +34,10 @@ def hub_headers(file: RemoteFile, url: str) -> dict[str, str]:
     """Return the user's Hub token (``HF_TOKEN`` or ``hf auth login``) as a header, for the Hub's endpoint alone."""
     if file.hub is None or url != hub_url(file):
         return {}
-    from huggingface_hub.utils import build_hf_headers
+    from huggingface_hub import utils
 
-    return {name: value for name, value in build_hf_headers().items() if name.lower() == "authorization"}
+    headers: dict[str, str] = utils.build_hf_headers()  # type: ignore[attr-defined, unused-ignore]
+    return {name: value for name, value in headers.items() if name.lower() == "authorization"}
 
 
 def hub_is_offline(file: RemoteFile) -> bool:
@@ -88,7 +89,7 @@ def with_the_hubs_hash(file: RemoteFile, url: str) -> RemoteFile:
         Exception
     ):  # of whichever HTTP library this version uses; without an answer the transfer goes on as for others
         return file
-    kind = _KIND_OF_LENGTH.get(len(told.etag or ""))
-    if kind is None or told.commit_hash != file.hub.revision:
+    if told.etag is None or told.commit_hash != file.hub.revision:
         return file
-    return replace(file, **{kind: told.etag})
+    kind = _KIND_OF_LENGTH.get(len(told.etag))
+    return replace(file, sha256=told.etag) if kind == "sha256" else replace(file, git_blob=told.etag) if kind else file

@@ -66,9 +66,11 @@ def test_list_shows_size_licence_and_state_and_fetches_nothing(mirror: web.Serve
     lines = {line.split()[0]: line for line in done.output.splitlines() if line}
     assert "312 MB" in lines["c3d"]
     assert "CC BY-NC 3.0" in lines["c3d"]
-    assert lines["c3d"].endswith("missing")
-    assert lines["audioldm-l/unet"].endswith("missing")
-    assert lines["llp/val"].endswith("verified")
+    assert "missing" in lines["c3d"]
+    assert "missing" in lines["audioldm-l/unet"]
+    assert "audioldm-l (10 settings)" in lines["audioldm-l"]
+    assert "verified" in lines["llp/val"]
+    assert call("download", "--list").output == done.output
     assert mirror.seen == []
 
 
@@ -93,6 +95,7 @@ def test_verify_finds_what_was_changed(mirror: web.Server):
         (["all", "--only", "vggish"], "--only needs to know of what"),
         (["all", "--list", "--verify"], "cannot be combined"),
         (["weights", "--only", "vggish", "--mirror", "ftp://x"], "must be an http:// or https:// address"),
+        ([], "Say what to download: manifests, weights or all."),
         (["everything"], "'everything' is not one of"),
     ],
 )

@@ -77,7 +77,12 @@ def _audioldm(part: str, group: str) -> Shapes:
 
     if part == "unet":
         return shapes_of(lambda: audioldm.unet(audioldm.UNET_WIDTHS[group]))
-    return shapes_of({"vae": audioldm.vae, "text-encoder": audioldm.text_encoder, "vocoder": audioldm.vocoder}[part])
+    parts: dict[str, Callable[[], torch.nn.Module]] = {
+        "vae": audioldm.vae,
+        "text-encoder": audioldm.text_encoder,
+        "vocoder": audioldm.vocoder,
+    }
+    return shapes_of(parts[part])
 
 
 _WIDTH_N = 768
