@@ -25,7 +25,7 @@ from t2av_bench.files import replacing
 from t2av_bench.home import home
 from t2av_bench.manifests.llp_events import events_content, read_events
 from t2av_bench.manifests.pins import PINS
-from t2av_bench.manifests.recipes import ALIASES, RECIPES, file_content, read_split
+from t2av_bench.manifests.recipes import ALIASES, RECIPES, Reader, file_content, reader
 from t2av_bench.manifests.schema import Manifest, read_manifest
 from t2av_bench.manifests.sources import LICENCES, LISTS
 from t2av_bench.remote import RemoteFile, fault_of, record_path, record_sha256, recorded_sha256, remembered_hash
@@ -70,8 +70,16 @@ def built_path(name: str) -> Path:
     return home() / "manifests" / f"{canonical_name(name)}.csv"
 
 
-def build_official(name: str) -> Built:
+def build_official(name: str, read: Reader | None = None) -> Built:
     """Build a manifest from the lists in the home folder and put its verified file there.
+
+    Parameters
+    ----------
+    name
+        One of :data:`BUILDABLE`.
+    read
+        Returns the entries of a split; one :func:`~t2av_bench.manifests.recipes.reader` for several manifests reads
+        the lists that they share once.
 
     Raises
     ------
@@ -86,7 +94,8 @@ def build_official(name: str) -> Built:
     if name not in BUILDABLE:
         raise UsageError(f"There is no manifest {name!r} to build. Available: {', '.join(BUILDABLE)}.")
     _require_lists(name)
-    content, rows_n, left_out_n = _events() if name == EVENTS else _clips(name)
+    read = read or reader()
+    content, rows_n, left_out_n = _events(read) if name == EVENTS else _clips(name, read)
     pin = PINS.get(name)
     path = built_path(name)
     found = hashlib.sha256(content).hexdigest()
@@ -153,16 +162,16 @@ def lists_behind(name: str) -> list[RemoteFile]:
     return RECIPES[name].lists
 
 
-def _clips(name: str) -> tuple[bytes, int, int]:
+def _clips(name: str, read: Reader) -> tuple[bytes, int, int]:
     """Return a manifest's file, the number of its clips, and how many its lists have besides."""
     recipe = RECIPES[name]
-    entries = recipe.select(read_split)
-    return file_content(entries), len(entries), sum(len(read_split(part)) for part in recipe.parts) - len(entries)
+    entries = recipe.select(read)
+    return file_content(entries), len(entries), sum(len(read(part)) for part in recipe.parts) - len(entries)
 
 
-def _events() -> tuple[bytes, int, int]:
+def _events(read: Reader) -> tuple[bytes, int, int]:
     """Return the file of LLP's events, their number, and how many rows were left out."""
-    clips = {entry.key for part in ("llp/val", "llp/test") for entry in read_split(part)}
+    clips = {entry.key for part in ("llp/val", "llp/test") for entry in read(part)}
     heard, heard_repairs = read_events(LISTS["llp/eval-audio"].path, clips)
     seen, seen_repairs = read_events(LISTS["llp/eval-visual"].path, clips)
     content = events_content({"audio": heard, "video": seen})

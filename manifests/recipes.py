@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 from t2av_bench.manifests.schema import COLUMNS
@@ -119,6 +120,11 @@ def file_content(entries: list[Entry]) -> bytes:
 
 def _list_of(split: str) -> str:
     return "vggsound/full" if split == "vggsound/train" else split
+
+
+def reader() -> Reader:
+    """Return a function that reads each split from its list in the home folder once."""
+    return cache(read_split)
 
 
 def read_split(split: str) -> list[Entry]:

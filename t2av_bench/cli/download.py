@@ -103,6 +103,7 @@ def _get(files: list[RemoteFile], manifests: list[str], mirror: str | None) -> N
     from t2av_bench.errors import T2AVBenchError, UsageError
     from t2av_bench.inventory import content_check, lists_of, state_of
     from t2av_bench.manifests.official import build_official
+    from t2av_bench.manifests.recipes import reader
 
     failed: dict[str, str] = {}
     for file in files:
@@ -115,11 +116,12 @@ def _get(files: list[RemoteFile], manifests: list[str], mirror: str | None) -> N
             continue
         doubt = "" if file.is_pinned else f" ({state_of(file).detail})"
         click.echo(f"{file.name}: {done.origin}, {done.path}{doubt}")
+    read = reader()
     for name in manifests:
         if lacking := [file.name for file in lists_of([name]) if file.name in failed]:
             failed[f"manifest {name}"] = f"The manifest {name} could not be built without {', '.join(lacking)}."
             continue
-        built = build_official(name)
+        built = build_official(name, read)
         left_out = f", {built.left_out_n} left out" if built.left_out_n else ""
         click.echo(f"{name}: {built.rows_n} {built.unit}{left_out}, {built.state}, {built.path}")
     if failed:

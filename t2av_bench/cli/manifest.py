@@ -88,10 +88,12 @@ def build(names: tuple[str, ...]) -> None:
     """
     from t2av_bench.errors import PrerequisiteError
     from t2av_bench.manifests.official import BUILDABLE, build_official
+    from t2av_bench.manifests.recipes import reader
 
+    read = reader()
     for name in names or BUILDABLE:
         try:
-            built = build_official(name)
+            built = build_official(name, read)
         except PrerequisiteError as error:
             if names:
                 raise
