@@ -130,6 +130,8 @@ def read_manifest(path: str | Path) -> Manifest:
         if path.stat().st_size > _MAX_BYTES_N:
             raise ValueError(f"it has {path.stat().st_size:,} bytes, and a list of clips at most {_MAX_BYTES_N:,}")
         table = reader(path)
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: must be text in UTF-8 ({error})") from error
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise ManifestError(f"{path}: cannot be read as a table ({error})") from error
     return Manifest(name=path.stem, table=table, data_dir=path.parent)
@@ -148,6 +150,9 @@ def _read_csv(path: Path) -> pd.DataFrame:
     if not rows:
         return pd.DataFrame()
     header = rows.pop(0)
+    for character, what in (("\t", "TAB"), (";", "semicolons")):
+        if len(header) == 1 and character in header[0]:
+            raise ValueError(f"fields must be separated by commas, and here they are by {what}")
     if len(set(header)) < len(header):
         raise ValueError("two columns have the same name")
     for i, row in enumerate(rows):
@@ -159,7 +164,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 def _read_jsonl(path: Path) -> pd.DataFrame:
     # Not pandas: it changes the last digits of numbers.
     _count(_lines(path), _MAX_CLIPS_N)
-    rows = [json.loads(line) for line in _lines(path)]
+    rows = [_json_row(line, i + 2) for i, line in enumerate(_lines(path))]
     for i, row in enumerate(rows):
         if not isinstance(row, dict):
             raise ValueError(f"row {i + 2} is not an object")
@@ -177,6 +182,13 @@ def _csv_rows(path: Path) -> Iterator[list[str]]:
 def _lines(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8-sig") as file:
         yield from (line for line in file if line.strip())
+
+
+def _json_row(line: str, row: int) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"row {row} is not JSON: {error}") from error
 
 
 def _count(rows: Iterable[object], limit: int) -> None:

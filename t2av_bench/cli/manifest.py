@@ -148,6 +148,10 @@ def check(
     unusable_n = sum(counts[state] for state in UNUSABLE)
     if unusable_n:
         hint = "" if output else "; --output writes a list of all"
+        if counts["missing"] and counts["missing"] < len(states):
+            hint += (
+                f", `t2av-bench manifest filter {name} --present-in {folder} -o part.csv` keeps those that are there"
+            )
         raise T2AVBenchError(f"{unusable_n} of {len(states)} clips cannot be used{hint}")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from t2av_bench.errors import ManifestError
@@ -93,6 +93,7 @@ ID = st.text(
 SECONDS = st.floats(0, 1e6, allow_nan=False)
 
 
+@settings(deadline=None)  # it writes files
 @given(
     ids=st.lists(ID, min_size=1, max_size=5, unique=True),
     caption=st.one_of(TEXT, st.sampled_from(["a\rb", "a\nb", "a\r\nb", "nan", "NULL", '"', "1", "a,b", "=1+1"])),
@@ -168,7 +169,7 @@ def test_empty_table_is_refused() -> None:
         ("m.csv", "clip_id,media,caption,caption\na,a.mp4,a,b\n", "two columns have the same name"),
         ("m.csv", 'clip_id,media,caption\na,a.mp4,"open\n', "cannot be read as a table"),
         ("m.csv", "", "there must be a column 'clip_id'; found none"),
-        ("m.csv", b"clip_id,media,caption\na,a.mp4,\xff\n", "cannot be read as a table"),
+        ("m.csv", b"clip_id,media,caption\na,a.mp4,\xff\n", "must be text in UTF-8"),
         ("m.jsonl", "", "there must be a column 'clip_id'; found none"),
         ("m.jsonl", "[1]\n", "row 2 is not an object"),
         ("m.jsonl", "{\n", "cannot be read as a table"),
@@ -209,6 +210,21 @@ def test_a_table_too_long_for_a_list_of_clips_is_refused_without_being_read(
         file.write(row % 3 + "the reader must not come here")
     with pytest.raises(ManifestError, match="more than 3 clips"):
         read_manifest(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("m.csv", b"clip_id\tmedia\tcaption\na\ta.mp4\tx\n", "must be separated by commas, and here they are by TAB"),
+        ("m.csv", b"clip_id;media;caption\na;a.mp4;x\n", "and here they are by semicolons"),
+        ("m.csv", b"clip_id,media,caption\na,a.mp4,caf\xe9\n", "must be text in UTF-8"),
+        ("m.jsonl", b'{"clip_id": "a", "media": "a.mp4", "caption": "x"}\n{"clip_id"\n', "row 3 is not JSON"),
+    ],
+)
+def test_another_separator_or_encoding_is_named(tmp_path: Path, name: str, content: bytes, words: str):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ManifestError, match=words):
+        read_manifest(tmp_path / name)
 
 
 def test_a_file_too_large_for_a_list_of_clips_is_not_even_opened(tmp_path: Path):
