@@ -105,7 +105,7 @@ class _ClapExtractor(NetworkExtractor):
         from transformers import ClapConfig, ClapModel
 
         if self.weights.is_random:
-            network = ClapModel(ClapConfig())
+            network: torch.nn.Module = ClapModel(ClapConfig())
             drawn = draw_state_dict(network, self.weights.seed)
             # Buffers are tables of positions and no weights.
             network.load_state_dict({name: drawn[name] for name, _ in network.named_parameters()}, strict=False)
@@ -128,7 +128,8 @@ class _ClapExtractor(NetworkExtractor):
             )
         if model.config.audio_config.enable_fusion:
             raise PrerequisiteError(f"{path} must be an unfused CLAP model: a fused one draws parts of long sounds")
-        return model  # type: ignore[no-any-return]
+        loaded: torch.nn.Module = model
+        return loaded
 
     def _ready(self) -> tuple[torch.nn.Module, torch.device]:
         device = resolve_device(self.device)
