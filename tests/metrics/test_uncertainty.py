@@ -144,7 +144,8 @@ def test_the_paired_test_keeps_its_level_and_has_power() -> None:
 def test_a_system_does_not_differ_from_itself() -> None:
     x, y = two_sets(30, 30, 3)
     scored = frechet_distance(x, y), clip_contributions(frechet_influence(x, y), np.arange(30), np.arange(30))
-    assert paired_difference(scored, scored) == (0.0, 0.0, 1.0)
+    assert paired_difference(scored, scored) == (0.0, 0.0, 1.0, 30)
+    assert paired_difference(scored, scored).interval() == (0.0, 0.0)
 
 
 def test_bad_input_is_refused() -> None:
