@@ -129,6 +129,11 @@ def clustered_interval(value: float, contributions: Float64Array, confidence: fl
     return _on_fishers_scale(value, stderr, reach)
 
 
+def varies(values: Float64Array) -> bool:
+    """Whether values differ by more than rounding, which SciPy would correlate all the same."""
+    return bool(np.ptp(values) > 1e-13 * np.abs(values).max())
+
+
 def _on_fishers_scale(value: float, stderr: float, reach: float) -> Interval:
     if abs(value) > 1.0 - 1e-12:
         raise MetricError(f"the coefficient is {value:+.0f}, where no interval can be told from so few pairs")
@@ -145,8 +150,7 @@ def _checked(x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Float64Array, Float64A
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise MetricError("`x` and `y` must be finite")
     for name, values in (("x", first), ("y", second)):
-        # Less than rounding is no variation: SciPy would correlate it all the same.
-        if np.ptp(values) <= 1e-13 * np.abs(values).max():
+        if not varies(values):
             raise MetricError(f"`{name}` must vary; all its values are the same")
     return first, second
 

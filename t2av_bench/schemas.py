@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+from t2av_bench.errors import ResultError
+from t2av_bench.files import replacing
 
 
 def first_violation(record: Any, schema: str) -> str | None:
@@ -18,6 +22,26 @@ def first_violation(record: Any, schema: str) -> str | None:
     place = "/".join(map(str, error.absolute_path)) or "the top level"
     message = error.message if len(error.message) < 200 else error.message[:200] + " …"
     return f"at {place}: {message}"
+
+
+def write_json(path: Path, record: Any, schema: str) -> None:
+    """Write a record that follows a schema, under a temporary name first.
+
+    Raises
+    ------
+    ResultError
+        If the file cannot be written, or the record breaks the schema (a bug of ours).
+    """
+    text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    violation = first_violation(json.loads(text), schema)
+    if violation is not None:
+        raise ResultError(f"{path}: is no {schema}: {violation}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
 @lru_cache(maxsize=8)

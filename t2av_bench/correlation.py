@@ -1,0 +1,334 @@
+"""Do the scores agree with people? Correlations of every score with human ratings.
+
+Three levels, each of them another question:
+
+``system``
+    Over systems: score against mean rating. Does the score rank systems as people do? Intervals take the systems as
+    drawn independently; with fewer than ten they are wide.
+``clip-pooled``
+    Over all rated clips of all systems together.
+``clip``
+    Over the clips of one system, then the mean over systems: does the score know which clips of a system are bad? What
+    tells systems apart plays no part in it, so a score may do well at the first two levels and fail at this one.
+
+The value of a clip is its own where the score is a mean over clips. A distance between sets has no value per clip; the
+jackknife's pseudo-value stands in for it, score + clips × contribution, whose mean over clips is the score.
+
+A positive coefficient means agreement: scores of which lower is better enter with their sign changed. Intervals at the
+clip levels account for the same clips being rated in every system; see :mod:`t2av_bench.metrics.correlation`.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from t2av_bench._version import __version__
+from t2av_bench.comparability import Entry, check_comparable, load_entries, shared_scores
+from t2av_bench.errors import ComparisonError, MetricError, UsageError
+from t2av_bench.metrics.correlation import (
+    KINDS,
+    MIN_PAIRS,
+    Kind,
+    clustered_interval,
+    coefficient,
+    coefficient_influence,
+    independent_interval,
+    varies,
+)
+from t2av_bench.metrics.stats import Float64Array
+from t2av_bench.ratings import Ratings, read_ratings
+from t2av_bench.results import Result
+from t2av_bench.schemas import write_json
+
+Level = Literal["system", "clip-pooled", "clip"]
+LEVELS: tuple[Level, ...] = get_args(Level)
+SCHEMA_VERSION = 1
+FEW_SYSTEMS = 10
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One coefficient between one score and the ratings.
+
+    Attributes
+    ----------
+    score, level, coefficient
+        What it is of: ``spearman``, ``kendall`` or ``pearson``; see the module for the levels.
+    value
+        From -1 to 1; positive where the score agrees with the ratings.
+    low, high
+        Confidence interval; None if there is none.
+    no_interval_because
+        Why there is none, else empty.
+    n_systems, n_pairs
+        Systems, and pairs of a value and a rating.
+    """
+
+    score: str
+    level: Level
+    coefficient: Kind
+    value: float
+    low: float | None
+    high: float | None
+    no_interval_because: str
+    n_systems: int
+    n_pairs: int
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """What :func:`correlate` returns.
+
+    Attributes
+    ----------
+    agreements
+        Level by level, score by score.
+    absent
+        Level and score (``"clip, FAD"``) to the reason why there is no coefficient.
+    ratings
+        ``file``, ``raters_n``, and how many systems and clips are rated.
+    systems, confidence, manifest, protocol, notes
+        As in :class:`~t2av_bench.Comparison`.
+    """
+
+    agreements: list[Agreement]
+    absent: dict[str, str]
+    ratings: dict[str, Any]
+    systems: list[dict[str, str]]
+    confidence: float
+    manifest: dict[str, Any]
+    protocol: dict[str, Any]
+    notes: list[str]
+    command: str
+    created: str
+    tool_version: str
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the correlation file."""
+        return asdict(self)
+
+    def save(self, path: str | Path) -> None:
+        """Write the correlation as JSON, under a temporary name first; see ``correlation.schema.json``.
+
+        Raises
+        ------
+        ResultError
+            If the file cannot be written.
+        """
+        write_json(Path(path), self.to_json(), "correlation")
+
+
+def correlate(
+    results: Sequence[str | Path | Result],
+    ratings: str | Path | Ratings,
+    *,
+    metrics: Sequence[str] | None = None,
+    confidence: float = 0.95,
+) -> Correlation:
+    """Correlate scores with human ratings.
+
+    Parameters
+    ----------
+    results
+        Result files of the rated systems, with their tables of clips where clips are rated, or results of
+        :func:`t2av_bench.evaluate`.
+    ratings
+        Table with the columns ``system,rating`` or ``system,clip_id,rating``, and ``rater`` if several people rated;
+        see :mod:`t2av_bench.ratings`.
+    metrics
+        Scores to correlate; by default all that every result has.
+    confidence
+        Of the intervals.
+
+    Returns
+    -------
+    Correlation
+        At the level of systems, and at those of clips where clips are rated.
+
+    Raises
+    ------
+    UsageError
+        If there is no result, or a score is in none of them.
+    TableError
+        If the ratings are malformed.
+    ComparisonError
+        If a result has no rating, a rated clip is not in the result, or results were not made in the same way.
+    ResultError
+        If a result file cannot be read.
+    """
+    if not results:
+        raise UsageError("correlating needs at least one result; got none")
+    if not 0.5 <= confidence < 1.0:
+        raise UsageError(f"confidence must be from 0.5 to below 1; got {confidence:g}")
+    rated = ratings if isinstance(ratings, Ratings) else read_ratings(ratings)
+    entries = load_entries(results, per_clip=rated.has_clips)
+    scores, reasons = shared_scores(entries, metrics)
+    check_comparable(entries, scores, same_clips=False)
+    notes = _checked_against(entries, rated)
+    agreements: list[Agreement] = []
+    absent = {f"every level, {name}": reason for name, reason in reasons.items()}
+    for level in LEVELS if rated.has_clips else LEVELS[:1]:
+        for name in scores:
+            groups = _groups(level, name, entries, rated)
+            try:
+                agreements += [_agreement(name, level, kind, groups, confidence) for kind in KINDS]
+            except MetricError as error:
+                absent[f"{level}, {name}"] = str(error)
+    if not agreements:
+        raise ComparisonError("no score can be correlated: " + "; ".join(dict.fromkeys(absent.values())))
+    return Correlation(
+        agreements=agreements,
+        absent=absent,
+        ratings={
+            "file": str(rated.path),
+            "raters_n": rated.raters_n,
+            "systems_n": len(rated.by_system),
+            "clips_n": sum(map(len, rated.by_clip.values())),
+        },
+        systems=[{"name": e.name, "file": e.file, "description": e.result.system["description"]} for e in entries],
+        confidence=confidence,
+        manifest=entries[0].result.manifest,
+        protocol=entries[0].result.protocol,
+        notes=notes + _notes(agreements, len(entries)),
+        command=shlex.join(sys.argv),
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        tool_version=__version__,
+    )
+
+
+def _checked_against(entries: Sequence[Entry], rated: Ratings) -> list[str]:
+    """Refuse results without ratings and ratings of unknown clips; return what else does not match, as notes."""
+    notes = []
+    for entry in entries:
+        if entry.name not in rated.by_system:
+            known = ", ".join(list(rated.by_system)[:_SHOWN])
+            raise ComparisonError(
+                f"{rated.path}: rates no system {entry.name!r}, which a result is of; it rates {known}. The names in"
+                f" the column 'system' must be those of the results"
+            )
+        clips, given = entry.result.per_clip, rated.by_clip.get(entry.name, {})
+        for clip_id in given:
+            if clip_id not in clips:
+                raise ComparisonError(
+                    f"{rated.path}: row {rated.rows[entry.name, clip_id]}, column 'clip_id': {clip_id!r} is not among"
+                    f" the {len(clips)} clips that {entry.name} was scored on"
+                )
+        missing = [clip_id for clip_id in clips if clip_id not in given] if rated.has_clips else []
+        if missing:
+            notes.append(
+                f"{len(missing)} of {len(clips)} clips of {entry.name} have no rating ({_some(missing)}); its score is"
+                f" over all clips, its rating over the rated ones"
+            )
+    others = [name for name in rated.by_system if name not in {entry.name for entry in entries}]
+    if others:
+        notes.append(f"{len(others)} rated systems have no result here: {_some(others)}")
+    return notes
+
+
+def _notes(agreements: Sequence[Agreement], systems_n: int) -> list[str]:
+    notes = []
+    if systems_n < FEW_SYSTEMS:
+        notes.append(
+            f"{systems_n} systems are few: at the level of systems, intervals are wide or undefined below about"
+            f" {FEW_SYSTEMS}"
+        )
+    partial = [a for a in agreements if a.level == "clip" and a.n_systems < systems_n and a.coefficient == KINDS[0]]
+    for agreement in partial:
+        notes.append(
+            f"{agreement.score} at the level of clips is over {agreement.n_systems} of {systems_n} systems; in the"
+            f" others it or the rating does not vary, or fewer than {MIN_PAIRS} clips are rated"
+        )
+    return notes
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
+
+
+class _Group(NamedTuple):
+    """Things that were scored and rated: systems, or clips of one or all systems."""
+
+    names: list[str]
+    values: Float64Array  # higher is better
+    ratings: Float64Array
+    systems_n: int
+
+
+def _groups(level: Level, score: str, entries: Sequence[Entry], rated: Ratings) -> list[_Group]:
+    """Return what is correlated with what: one list of pairs, or one per system at the level ``clip``."""
+    sign = 1.0 if entries[0].result.scores[score].higher_is_better else -1.0
+    if level == "system":
+        values = [sign * entry.result.scores[score].value for entry in entries]
+        given = [rated.by_system[entry.name] for entry in entries]
+        return [_Group([entry.name for entry in entries], np.array(values), np.array(given), len(entries))]
+    groups = []
+    for entry in entries:
+        found = _clip_values(score, entry.result)
+        names = [clip_id for clip_id in rated.by_clip[entry.name] if clip_id in found]
+        values = [sign * found[clip_id] for clip_id in names]
+        given = [rated.by_clip[entry.name][clip_id] for clip_id in names]
+        groups.append(_Group(names, np.array(values), np.array(given), 1))
+    if level == "clip":
+        return groups
+    names = [name for group in groups for name in group.names]
+    pooled = [np.concatenate([getattr(group, side) for group in groups]) for side in ("values", "ratings")]
+    return [_Group(names, pooled[0], pooled[1], len(entries))]
+
+
+def _clip_values(score: str, result: Result) -> dict[str, float]:
+    """Return each clip's own value of a score, or its pseudo-value; empty without contributions."""
+    own = {clip_id: values[score] for clip_id, values in result.clip_values.items() if score in values}
+    if own:
+        return own
+    value, clips_n = result.scores[score].value, len(result.per_clip)
+    return {clip_id: value + clips_n * added[score] for clip_id, added in result.per_clip.items() if score in added}
+
+
+def _agreement(score: str, level: Level, kind: Kind, groups: Sequence[_Group], confidence: float) -> Agreement:
+    """Compute a coefficient, the mean over the groups in which it is defined, and its interval."""
+    reasons = [_why_undefined(group, level) for group in groups]
+    kept = [group for group, reason in zip(groups, reasons, strict=True) if reason is None]
+    if not kept:
+        raise MetricError(next(reason for reason in reasons if reason))
+    values = [coefficient(kind, group.values, group.ratings) for group in kept]
+    value, pairs_n = float(np.mean(values)), sum(len(group.names) for group in kept)
+    try:
+        if level == "system":
+            low, high = independent_interval(kind, value, pairs_n, confidence)
+        else:
+            low, high = clustered_interval(value, _clip_contributions(kind, kept), confidence)
+        interval: tuple[float | None, float | None, str] = (low, high, "")
+    except MetricError as error:
+        interval = (None, None, str(error))
+    return Agreement(score, level, kind, value, *interval, sum(group.systems_n for group in kept), pairs_n)
+
+
+def _why_undefined(group: _Group, level: Level) -> str | None:
+    things = "systems" if level == "system" else "rated clips"
+    if len(group.names) < MIN_PAIRS:
+        return f"a correlation needs at least {MIN_PAIRS} {things}; there are {len(group.names)}"
+    if not varies(group.values):
+        return f"the score is the same for all {things}"
+    if not varies(group.ratings):
+        return f"the rating is the same for all {things}"
+    return None
+
+
+def _clip_contributions(kind: Kind, groups: Sequence[_Group]) -> Float64Array:
+    """Add up the influences of each clip's pairs on the mean coefficient, over all systems."""
+    names = [name for group in groups for name in group.names]
+    influence = [
+        coefficient_influence(kind, group.values, group.ratings) / (len(group.names) * len(groups)) for group in groups
+    ]
+    _, clip = np.unique(names, return_inverse=True)
+    return np.bincount(clip, weights=np.concatenate(influence)).astype(np.float64)
