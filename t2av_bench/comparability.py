@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,8 @@ from t2av_bench.metrics import METRICS
 from t2av_bench.results import Result
 
 _SHOWN = 3
+# Settings of a score that decide its value; others are found in the data, such as what it is for shuffled pairs.
+_CHOICES = ("seed", "splits", "k", "bandwidth_rows", "bandwidth_seed", "tolerance_s", "max_offset_s")
 
 
 class Entry(NamedTuple):
@@ -147,8 +148,8 @@ def _differences(first: Result, other: Result, scores: Sequence[str], same_clips
         ours, theirs = first.scores[name], other.scores[name]
         if ours.version != theirs.version:
             yield f"{name} is of version {ours.version} and {theirs.version}"
-        if not _same(getattr(ours, "settings", {}), getattr(theirs, "settings", {})):
-            yield f"the settings of {name} differ"
+        if _choices(ours.settings) != _choices(theirs.settings):
+            yield f"the settings of {name} are {_choices(ours.settings)} and {_choices(theirs.settings)}"
     if same_clips:
         yield from _clip_differences(first, other)
 
@@ -188,10 +189,5 @@ def _clip_differences(first: Result, other: Result) -> Iterable[str]:
             yield f"{len(only)} clips are scored in the {what} alone: {', '.join(only[:_SHOWN])}{more}"
 
 
-def _same(first: Any, other: Any) -> bool:
-    """Whether two settings are equal, numbers up to the rounding of other machines."""
-    if isinstance(first, dict) and isinstance(other, dict):
-        return first.keys() == other.keys() and all(_same(first[key], other[key]) for key in first)
-    if isinstance(first, float) and isinstance(other, float):
-        return math.isclose(first, other, rel_tol=1e-6)
-    return bool(first == other)
+def _choices(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: settings[name] for name in _CHOICES if name in settings}

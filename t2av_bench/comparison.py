@@ -255,7 +255,7 @@ def _notes(entries: Sequence[Entry], scores: Sequence[str], clips_n: int) -> lis
     if clips_n < FEW_CLIPS:
         notes.append(f"{clips_n} clips are few: standard errors are unreliable below about {FEW_CLIPS}")
     for name in scores:
-        undefined = {entry.name: getattr(entry.result.scores[name], "n_undefined", 0) for entry in entries}
+        undefined = {entry.name: entry.result.scores[name].n_undefined for entry in entries}
         if len(set(undefined.values())) > 1:
             counts = ", ".join(f"{count} of {system}" for system, count in undefined.items())
             notes.append(f"{name} leaves out the clips that it is undefined for, not the same in number: {counts}")

@@ -27,7 +27,7 @@ def format_comparison(comparison: Comparison, form: TableFormat = "plain") -> st
         return json.dumps(comparison.to_json(), indent=2, ensure_ascii=False) + "\n"
     if form == "csv":
         return csv_grid([field.name for field in fields(PairedTest)], [astuple(test) for test in comparison.tests])
-    header = ["score", "first", "second", "first", "second", "difference"]
+    header = ["score", "first", "second", "value", "value", "difference"]
     header += [f"{100 * comparison.confidence:g} % interval", "p", "p (Holm)", "better"]
     rows = [_cells(test) for test in comparison.tests]
     if form == "latex":

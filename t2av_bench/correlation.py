@@ -209,6 +209,7 @@ def correlate(
 def _checked_against(entries: Sequence[Entry], rated: Ratings) -> list[str]:
     """Refuse results without ratings and ratings of unknown clips; return what else does not match, as notes."""
     notes = []
+    unrated: dict[tuple[str, ...], list[str]] = {}
     for entry in entries:
         if entry.name not in rated.by_system:
             known = ", ".join(list(rated.by_system)[:_SHOWN])
@@ -223,12 +224,13 @@ def _checked_against(entries: Sequence[Entry], rated: Ratings) -> list[str]:
                     f"{rated.path}: row {rated.rows[entry.name, clip_id]}, column 'clip_id': {clip_id!r} is not among"
                     f" the {len(clips)} clips that {entry.name} was scored on"
                 )
-        missing = [clip_id for clip_id in clips if clip_id not in given] if rated.has_clips else []
-        if missing:
-            notes.append(
-                f"{len(missing)} of {len(clips)} clips of {entry.name} have no rating ({_some(missing)}); its score is"
-                f" over all clips, its rating over the rated ones"
-            )
+        if rated.has_clips and len(given) < len(clips):
+            unrated.setdefault(tuple(clip_id for clip_id in clips if clip_id not in given), []).append(entry.name)
+    for clip_ids, systems in unrated.items():
+        notes.append(
+            f"{len(clip_ids)} clips of {', '.join(systems)} have no rating ({_some(clip_ids)}); at the level of"
+            f" systems, scores are over all clips and ratings over the rated ones"
+        )
     others = [name for name in rated.by_system if name not in {entry.name for entry in entries}]
     if others:
         notes.append(f"{len(others)} rated systems have no result here: {_some(others)}")
@@ -242,11 +244,14 @@ def _notes(agreements: Sequence[Agreement], systems_n: int) -> list[str]:
             f"{systems_n} systems are few: at the level of systems, intervals are wide or undefined below about"
             f" {FEW_SYSTEMS}"
         )
-    partial = [a for a in agreements if a.level == "clip" and a.n_systems < systems_n and a.coefficient == KINDS[0]]
-    for agreement in partial:
+    partial: dict[int, list[str]] = {}
+    for agreement in agreements:
+        if agreement.level == "clip" and agreement.coefficient == KINDS[0] and agreement.n_systems < systems_n:
+            partial.setdefault(agreement.n_systems, []).append(agreement.score)
+    for count, scores in partial.items():
         notes.append(
-            f"{agreement.score} at the level of clips is over {agreement.n_systems} of {systems_n} systems; in the"
-            f" others it or the rating does not vary, or fewer than {MIN_PAIRS} clips are rated"
+            f"at the level of clips, {', '.join(scores)} can be told in {count} of {systems_n} systems; in the others"
+            f" the score or the rating does not vary, or fewer than {MIN_PAIRS} clips are rated"
         )
     return notes
 
