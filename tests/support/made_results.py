@@ -13,7 +13,7 @@ def made_result(name: str, scores: dict[str, float], per_clip: dict[str, dict[st
 
     def score(metric: str, value: float) -> Score:
         values = np.array([clip[metric] for clip in per_clip.values() if metric in clip])
-        stderr = float(np.sqrt(len(values)) * values.std(ddof=1)) if len(values) else None
+        stderr = float(np.sqrt(len(values)) * values.std(ddof=1)) if len(values) > 1 else None
         index = "index" in metric
         return Score(value, stderr, "index" if index else "raw", index, 1, clips_n, 4 * clips_n, 64, 60)
 
