@@ -131,7 +131,7 @@ def clustered_interval(value: float, contributions: Float64Array, confidence: fl
 
 def varies(values: Float64Array) -> bool:
     """Whether values differ by more than rounding, which SciPy would correlate all the same."""
-    return bool(np.ptp(values) > 1e-13 * np.abs(values).max())
+    return bool(np.ptp(values) > 1e-12 * np.abs(values).max())
 
 
 def _on_fishers_scale(value: float, stderr: float, reach: float) -> Interval:

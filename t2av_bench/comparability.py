@@ -70,6 +70,25 @@ def load_entries(results: Sequence[str | Path | Result], *, per_clip: bool = Tru
     return [Entry(*row) for row in zip(names, files, loaded, strict=True)]
 
 
+def systems_record(entries: Sequence[Entry]) -> list[dict[str, str]]:
+    """Return what a comparison says of its systems."""
+    return [
+        {"name": entry.name, "file": entry.file, "description": entry.result.system["description"]} for entry in entries
+    ]
+
+
+def check_confidence(confidence: float) -> None:
+    """Hold the probability of intervals to a range that makes sense.
+
+    Raises
+    ------
+    UsageError
+        If it is below one half, or one or more.
+    """
+    if not 0.5 <= confidence < 1.0:
+        raise UsageError(f"confidence must be from 0.5 to below 1; got {confidence:g}")
+
+
 def shared_scores(entries: Sequence[Entry], chosen: Sequence[str] | None = None) -> tuple[list[str], dict[str, str]]:
     """Return the scores that all results have, and why the others do not count.
 

@@ -24,7 +24,15 @@ from typing import Any
 import numpy as np
 
 from t2av_bench._version import __version__
-from t2av_bench.comparability import Entry, check_comparable, find_entry, load_entries, shared_scores
+from t2av_bench.comparability import (
+    Entry,
+    check_comparable,
+    check_confidence,
+    find_entry,
+    load_entries,
+    shared_scores,
+    systems_record,
+)
 from t2av_bench.errors import ComparisonError, UsageError
 from t2av_bench.metrics.uncertainty import Contributions, holm, paired_difference
 from t2av_bench.results import Result
@@ -163,29 +171,20 @@ def compare(
     """
     if len(results) < 2:
         raise UsageError(f"a comparison needs at least two results; got {len(results)}")
-    if not 0.5 <= confidence < 1.0:
-        raise UsageError(f"confidence must be from 0.5 to below 1; got {confidence:g}")
+    check_confidence(confidence)
     entries = load_entries(results)
     reference = find_entry(entries, str(baseline)) if baseline is not None else None
     scores, untested = shared_scores(entries, metrics)
     check_comparable(entries, scores, same_clips=True)
-    testable = []
-    for name in scores:
-        reason = _why_untestable(name, entries)
-        if reason:
-            untested[name] = reason
-        else:
-            testable.append(name)
+    untested |= {name: reason for name in scores if (reason := _why_untestable(name, entries))}
+    testable = [name for name in scores if name not in untested]
     clips_n = len(entries[0].result.per_clip)
     if not testable or clips_n < 2:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in untested.items())
         raise ComparisonError(f"no score can be tested ({reasons or f'there must be 2 clips, there are {clips_n}'})")
     tests = [_paired_test(name, *pair, confidence) for name in testable for pair in _pairs(entries, reference)]
     return Comparison(
-        systems=[
-            {"name": entry.name, "file": entry.file, "description": entry.result.system["description"]}
-            for entry in entries
-        ],
+        systems=systems_record(entries),
         baseline=reference.name if reference else None,
         confidence=confidence,
         clips_n=clips_n,

@@ -7,7 +7,7 @@ from dataclasses import astuple, fields
 
 from t2av_bench.comparison import Comparison, PairedTest
 from t2av_bench.grids import csv_grid, latex_grid, markdown_grid, plain_grid
-from t2av_bench.tables import TableFormat, number
+from t2av_bench.tables import TableFormat, number, signed
 
 _LEFT = 3
 
@@ -68,12 +68,6 @@ def _cells(test: PairedTest) -> list[str]:
         _p(test.p_holm),
         test.better or "—",
     ]
-
-
-def signed(value: float, digits: int = 3) -> str:
-    """Return a number with its sign."""
-    text = number(value, digits)
-    return f"+{text}" if value > 0.0 and text != "0" else text
 
 
 def _p(value: float) -> str:

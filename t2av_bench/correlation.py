@@ -26,12 +26,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any
 
 import numpy as np
 
 from t2av_bench._version import __version__
-from t2av_bench.comparability import Entry, check_comparable, load_entries, shared_scores
+from t2av_bench.comparability import (
+    check_comparable,
+    check_confidence,
+    load_entries,
+    shared_scores,
+    systems_record,
+)
 from t2av_bench.errors import ComparisonError, MetricError, UsageError
 from t2av_bench.metrics.correlation import (
     KINDS,
@@ -44,15 +50,13 @@ from t2av_bench.metrics.correlation import (
     varies,
 )
 from t2av_bench.metrics.stats import Float64Array
+from t2av_bench.rated_pairs import LEVELS, Level, RatedGroup, check_against_ratings, paired_groups
 from t2av_bench.ratings import Ratings, read_ratings
 from t2av_bench.results import Result
 from t2av_bench.schemas import write_json
 
-Level = Literal["system", "clip-pooled", "clip"]
-LEVELS: tuple[Level, ...] = get_args(Level)
 SCHEMA_VERSION = 1
 FEW_SYSTEMS = 10
-_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -168,18 +172,17 @@ def correlate(
     """
     if not results:
         raise UsageError("correlating needs at least one result; got none")
-    if not 0.5 <= confidence < 1.0:
-        raise UsageError(f"confidence must be from 0.5 to below 1; got {confidence:g}")
+    check_confidence(confidence)
     rated = ratings if isinstance(ratings, Ratings) else read_ratings(ratings)
     entries = load_entries(results, per_clip=rated.has_clips)
     scores, reasons = shared_scores(entries, metrics)
     check_comparable(entries, scores, same_clips=False)
-    notes = _checked_against(entries, rated)
+    notes = check_against_ratings(entries, rated)
     agreements: list[Agreement] = []
     absent = {f"every level, {name}": reason for name, reason in reasons.items()}
     for level in LEVELS if rated.has_clips else LEVELS[:1]:
         for name in scores:
-            groups = _groups(level, name, entries, rated)
+            groups = paired_groups(level, name, entries, rated)
             try:
                 agreements += [_agreement(name, level, kind, groups, confidence) for kind in KINDS]
             except MetricError as error:
@@ -195,7 +198,7 @@ def correlate(
             "systems_n": len(rated.by_system),
             "clips_n": sum(map(len, rated.by_clip.values())),
         },
-        systems=[{"name": e.name, "file": e.file, "description": e.result.system["description"]} for e in entries],
+        systems=systems_record(entries),
         confidence=confidence,
         manifest=entries[0].result.manifest,
         protocol=entries[0].result.protocol,
@@ -204,37 +207,6 @@ def correlate(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool_version=__version__,
     )
-
-
-def _checked_against(entries: Sequence[Entry], rated: Ratings) -> list[str]:
-    """Refuse results without ratings and ratings of unknown clips; return what else does not match, as notes."""
-    notes = []
-    unrated: dict[tuple[str, ...], list[str]] = {}
-    for entry in entries:
-        if entry.name not in rated.by_system:
-            known = ", ".join(list(rated.by_system)[:_SHOWN])
-            raise ComparisonError(
-                f"{rated.path}: rates no system {entry.name!r}, which a result is of; it rates {known}. The names in"
-                f" the column 'system' must be those of the results"
-            )
-        clips, given = entry.result.per_clip, rated.by_clip.get(entry.name, {})
-        for clip_id in given:
-            if clip_id not in clips:
-                raise ComparisonError(
-                    f"{rated.path}: row {rated.rows[entry.name, clip_id]}, column 'clip_id': {clip_id!r} is not among"
-                    f" the {len(clips)} clips that {entry.name} was scored on"
-                )
-        if rated.has_clips and len(given) < len(clips):
-            unrated.setdefault(tuple(clip_id for clip_id in clips if clip_id not in given), []).append(entry.name)
-    for clip_ids, systems in unrated.items():
-        notes.append(
-            f"{len(clip_ids)} clips of {', '.join(systems)} have no rating ({_some(clip_ids)}); at the level of"
-            f" systems, scores are over all clips and ratings over the rated ones"
-        )
-    others = [name for name in rated.by_system if name not in {entry.name for entry in entries}]
-    if others:
-        notes.append(f"{len(others)} rated systems have no result here: {_some(others)}")
-    return notes
 
 
 def _notes(agreements: Sequence[Agreement], systems_n: int) -> list[str]:
@@ -256,50 +228,7 @@ def _notes(agreements: Sequence[Agreement], systems_n: int) -> list[str]:
     return notes
 
 
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
-
-
-class _Group(NamedTuple):
-    """Things that were scored and rated: systems, or clips of one or all systems."""
-
-    names: list[str]
-    values: Float64Array  # higher is better
-    ratings: Float64Array
-    systems_n: int
-
-
-def _groups(level: Level, score: str, entries: Sequence[Entry], rated: Ratings) -> list[_Group]:
-    """Return what is correlated with what: one list of pairs, or one per system at the level ``clip``."""
-    sign = 1.0 if entries[0].result.scores[score].higher_is_better else -1.0
-    if level == "system":
-        values = [sign * entry.result.scores[score].value for entry in entries]
-        given = [rated.by_system[entry.name] for entry in entries]
-        return [_Group([entry.name for entry in entries], np.array(values), np.array(given), len(entries))]
-    groups = []
-    for entry in entries:
-        found = _clip_values(score, entry.result)
-        names = [clip_id for clip_id in rated.by_clip[entry.name] if clip_id in found]
-        values = [sign * found[clip_id] for clip_id in names]
-        given = [rated.by_clip[entry.name][clip_id] for clip_id in names]
-        groups.append(_Group(names, np.array(values), np.array(given), 1))
-    if level == "clip":
-        return groups
-    names = [name for group in groups for name in group.names]
-    pooled = [np.concatenate([getattr(group, side) for group in groups]) for side in ("values", "ratings")]
-    return [_Group(names, pooled[0], pooled[1], len(entries))]
-
-
-def _clip_values(score: str, result: Result) -> dict[str, float]:
-    """Return each clip's own value of a score, or its pseudo-value; empty without contributions."""
-    own = {clip_id: values[score] for clip_id, values in result.clip_values.items() if score in values}
-    if own:
-        return own
-    value, clips_n = result.scores[score].value, len(result.per_clip)
-    return {clip_id: value + clips_n * added[score] for clip_id, added in result.per_clip.items() if score in added}
-
-
-def _agreement(score: str, level: Level, kind: Kind, groups: Sequence[_Group], confidence: float) -> Agreement:
+def _agreement(score: str, level: Level, kind: Kind, groups: Sequence[RatedGroup], confidence: float) -> Agreement:
     """Compute a coefficient, the mean over the groups in which it is defined, and its interval."""
     reasons = [_why_undefined(group, level) for group in groups]
     kept = [group for group, reason in zip(groups, reasons, strict=True) if reason is None]
@@ -318,8 +247,10 @@ def _agreement(score: str, level: Level, kind: Kind, groups: Sequence[_Group], c
     return Agreement(score, level, kind, value, *interval, sum(group.systems_n for group in kept), pairs_n)
 
 
-def _why_undefined(group: _Group, level: Level) -> str | None:
+def _why_undefined(group: RatedGroup, level: Level) -> str | None:
     things = "systems" if level == "system" else "rated clips"
+    if level != "system" and not group.names:
+        return "no rated clip has a value of it"
     if len(group.names) < MIN_PAIRS:
         return f"a correlation needs at least {MIN_PAIRS} {things}; there are {len(group.names)}"
     if not varies(group.values):
@@ -329,7 +260,7 @@ def _why_undefined(group: _Group, level: Level) -> str | None:
     return None
 
 
-def _clip_contributions(kind: Kind, groups: Sequence[_Group]) -> Float64Array:
+def _clip_contributions(kind: Kind, groups: Sequence[RatedGroup]) -> Float64Array:
     """Add up the influences of each clip's pairs on the mean coefficient, over all systems."""
     names = [name for group in groups for name in group.names]
     influence = [

@@ -8,14 +8,12 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from t2av_bench.errors import ResultError
-from t2av_bench.files import replacing
 from t2av_bench.per_clip import ClipTable, PerClip, per_clip_csv, per_clip_path, per_clip_record, read_per_clip
+from t2av_bench.schemas import first_violation, write_text
 
 SCHEMA_VERSION = 1
 
@@ -163,8 +161,8 @@ class Result:
         text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         check_result(json.loads(text), str(path))
         if table is not None:
-            _write(per_clip_path(path), table)
-        _write(path, text)
+            write_text(per_clip_path(path), table)
+        write_text(path, text)
 
     def save_per_clip(self, path: str | Path) -> None:
         """Write what each clip adds to each score as a table of its own; see :mod:`t2av_bench.per_clip`.
@@ -176,7 +174,7 @@ class Result:
         """
         if not self.per_clip:
             raise ResultError(f"{path}: the result was loaded without contributions: Result.load(…, per_clip=True)")
-        _write(Path(path), self._clip_table())
+        write_text(Path(path), self._clip_table())
 
     def _clip_table(self) -> str:
         return per_clip_csv(ClipTable(self.per_clip, self.clip_values), list(self.scores))
@@ -234,37 +232,17 @@ def check_result(record: Any, where: str) -> None:
     ResultError
         Naming the first place that breaks it.
     """
-    from jsonschema import Draft202012Validator
-
     version = record.get("schema_version") if isinstance(record, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ResultError(
             f"{where}: has schema version {version}; this t2av-bench reads up to {SCHEMA_VERSION}: upgrade it"
         )
-    error = next(Draft202012Validator(_schema()).iter_errors(record), None)
-    if error is not None:
-        place = "/".join(map(str, error.absolute_path)) or "the top level"
-        message = error.message if len(error.message) < 200 else error.message[:200] + " …"
-        raise ResultError(f"{where}: is no t2av-bench result: at {place}: {message}")
+    violation = first_violation(record, "result")
+    if violation is not None:
+        raise ResultError(f"{where}: is no t2av-bench result: {violation}")
     for name, score in record["scores"].items():
         if not all(math.isfinite(value) for value in score.values() if isinstance(value, float)):
             raise ResultError(f"{where}: the score {name} must be finite")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ResultError(f"{path}: the result cannot be written ({error.strerror or error})") from error
-
-
-@lru_cache(maxsize=1)
-def _schema() -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads(files("t2av_bench").joinpath("result.schema.json").read_text(encoding="utf-8"))
-    return schema
 
 
 def _no_constant(name: str) -> float:

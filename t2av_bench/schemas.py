@@ -36,6 +36,17 @@ def write_json(path: Path, record: Any, schema: str) -> None:
     violation = first_violation(json.loads(text), schema)
     if violation is not None:
         raise ResultError(f"{path}: is no {schema}: {violation}")
+    write_text(path, text)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that belongs to results, under a temporary name first, and its folder if that is missing.
+
+    Raises
+    ------
+    ResultError
+        If it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:

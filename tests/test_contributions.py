@@ -115,6 +115,20 @@ def test_contributions_are_written_as_csv_and_not_into_the_result(
         loaded.save_per_clip(tmp_path / "again.csv")
 
 
+def test_systems_compare_from_their_files_and_a_table_of_another_run_does_not(
+    world: tuple[Manifest, dict[str, Path]], tmp_path: Path
+):
+    names = ("other-noise", "late-0.5s", "noise")
+    for name in names:
+        run(world, world[1][name], metrics=["FAD", "FAVD"], pooling="clip").save(tmp_path / f"{name}.json")
+    comparison = tb.compare([tmp_path / f"{name}.json" for name in names], "other-noise")
+    assert {test.better for test in comparison.tests if test.first == "noise"} == {"other-noise"}
+    assert comparison.clips_n == N
+    run(world, world[1]["late-0.5s"], metrics=["FAD", "FAVD"]).save(tmp_path / "windows.json")
+    with pytest.raises(tb.T2AVBenchError, match="the pooling is clip and window"):
+        tb.compare([tmp_path / "noise.json", tmp_path / "windows.json"])
+
+
 # ---- synthetic features, fewer dimensions than samples: the second pass -----------------------------------------
 
 

@@ -171,6 +171,17 @@ def test_a_system_without_variation_is_left_out_of_the_level_within_systems(tmp_
     assert any("at the level of clips, FAD can be told in 4 of 5 systems" in note for note in correlation.notes)
 
 
+def test_a_score_without_values_of_clips_is_absent_at_their_level(tmp_path: Path):
+    results, ratings, _, _ = study(tmp_path)
+    bare = [
+        replace(r, per_clip={clip: {"FAD": values["FAD"]} for clip, values in r.per_clip.items()}) for r in results
+    ]
+    correlation = tb.correlate(bare, ratings)
+    reason = "no rated clip has a value of it"
+    assert correlation.absent == {"clip-pooled, AV-index": reason, "clip, AV-index": reason}
+    assert of(correlation, "system", "AV-index", "pearson").n_pairs == 5
+
+
 def test_clips_without_a_rating_are_noted_and_unknown_ones_refused(tmp_path: Path):
     results, ratings, _, _ = study(tmp_path)
     lines = ratings.read_text().splitlines()
