@@ -167,6 +167,8 @@ def _differences(first: Result, other: Result, scores: Sequence[str], same_clips
         ours, theirs = first.scores[name], other.scores[name]
         if ours.version != theirs.version:
             yield f"{name} is of version {ours.version} and {theirs.version}"
+        if (ours.kind, ours.higher_is_better) != (theirs.kind, theirs.higher_is_better):
+            yield f"{name} is of another kind in the second"
         if _choices(ours.settings) != _choices(theirs.settings):
             yield f"the settings of {name} are {_choices(ours.settings)} and {_choices(theirs.settings)}"
     if same_clips:

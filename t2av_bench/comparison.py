@@ -208,7 +208,7 @@ def _pairs(entries: Sequence[Entry], reference: Entry | None) -> list[tuple[Entr
 def _why_untestable(score: str, entries: Sequence[Entry]) -> str | None:
     for entry in entries:
         if not all(score in contributions for contributions in entry.result.per_clip.values()):
-            return f"{entry.name} has no contributions of clips to it"
+            return f"{entry.name} has no contributions of clips"
     return None
 
 

@@ -48,7 +48,10 @@ def _head(comparison: Comparison) -> str:
 def _tail(comparison: Comparison) -> str:
     level = 1.0 - comparison.confidence
     count = len(comparison.tests)
-    lines = [f"{name} is not tested: {reason}" for name, reason in comparison.untested.items()]
+    lines = []
+    for reason in dict.fromkeys(comparison.untested.values()):
+        names = [name for name, other in comparison.untested.items() if other == reason]
+        lines.append(f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} not tested: {reason}")
     lines += [f"Note: {note}" for note in comparison.notes]
     adjusted = "as it is" if count == 1 else f"adjusted for {count} tests"
     lines.append(f"Difference: first minus second. Better: p (Holm, {adjusted}) below {level:.3g}; — where neither is.")

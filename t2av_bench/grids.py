@@ -16,8 +16,8 @@ _LATEX = str.maketrans(
 
 
 def plain_grid(header: Sequence[str], rows: Rows, left: int) -> str:
-    """Return columns aligned for a terminal; the first ``left`` of them to the left."""
-    table = [header, *rows]
+    """Return columns aligned for a terminal; the first ``left`` of them to the left, and names inert."""
+    table = [[_visible(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in table) for i in range(len(header))]
     lines = []
     for row in table:
@@ -49,6 +49,11 @@ def csv_grid(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     writer.writerow(header)
     writer.writerows([repr(cell) if isinstance(cell, float) else cell for cell in row] for row in rows)
     return out.getvalue()
+
+
+def _visible(text: str) -> str:
+    """Return text without what would move the cursor or turn the direction of writing."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _markdown(text: str) -> str:

@@ -122,8 +122,11 @@ def frechet_result(name: str, x: Array, y: Array, clips: npt.NDArray[np.intp]) -
     return made_result(name, {"FAD": frechet_distance(x, y)}, per_clip)
 
 
-def two_systems(seed: int, clips_n: int, d: int, worse: float) -> list[Result]:
-    """Clips of 4 similar windows; both systems err in the same clips, and the second one more by ``worse``."""
+def two_systems(seed: int, clips_n: int, d: int, worse: float, *, families: float = 0.0) -> list[Result]:
+    """Clips of 4 similar windows; both systems err in the same clips, and the second one more by ``worse``.
+
+    ``families`` sets clips of three kinds apart by so much, so that nothing is Gaussian.
+    """
     rng = np.random.default_rng(seed)
     clips = np.repeat(np.arange(clips_n), 4)
 
@@ -131,6 +134,7 @@ def two_systems(seed: int, clips_n: int, d: int, worse: float) -> list[Result]:
         return np.sqrt(0.5) * (rng.normal(size=(clips_n, d))[clips] + rng.normal(size=(4 * clips_n, d)))
 
     x, shared = drawn(), drawn()
+    x[:, 2] += families * rng.integers(0, 3, clips_n)[clips]
     both = [0.6 * x + 0.7 * shared + 0.4 * drawn() for _ in range(2)]
     for y, shift in zip(both, (0.5, 0.5 + worse), strict=True):
         y[:, 0] += shift
@@ -148,6 +152,12 @@ def test_equally_good_systems_differ_in_at_most_one_run_of_twenty(clips_n: int, 
     rejected = [tb.compare(two_systems(seed, clips_n, d, 0.0)).tests[0].p_value < 0.05 for seed in range(runs)]
     # 5 % and two standard deviations of 400 draws; that it is not far below needs d small for the clips.
     assert np.mean(rejected) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / runs)
+
+
+@pytest.mark.slow
+def test_the_level_holds_for_clips_of_several_families():
+    rejected = [tb.compare(two_systems(seed, 64, 6, 0.0, families=4.0)).tests[0].p_value < 0.05 for seed in range(400)]
+    assert np.mean(rejected) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
 
 
 @pytest.mark.parametrize("runs", [100, pytest.param(400, marks=pytest.mark.slow)])
@@ -199,6 +209,7 @@ def changed(result: Result, place: str, value: Any) -> Result:
         ("extractors/audio/version", 2, None),
         ("extractors/video/fingerprint", "f" * 64, None),
         ("scores/FAD/version", 2, "FAD is of version 1 and 2"),
+        ("scores/FAD/higher_is_better", True, "FAD is of another kind"),
         ("scores/FAD/settings", {"seed": 1}, r"the settings of FAD are \{\} and \{'seed': 1\}"),
         ("scores/FAD/settings", {"shuffled": 0.5}, None),
         ("seed", 5, None),
@@ -243,7 +254,7 @@ def test_scores_that_cannot_be_tested_are_absent_with_their_reason():
     assert [test.score for test in comparison.tests] == ["FAD"]
     assert comparison.untested == {
         "FAVD": "system 1 has none: no pictures",
-        "IS": "system 1 has no contributions of clips to it",
+        "IS": "system 1 has no contributions of clips",
     }
     with pytest.raises(ComparisonError, match=r"no score can be tested \(IS: system 1 has no contributions"):
         tb.compare([first, second], metrics=["IS"])
@@ -336,3 +347,14 @@ def test_names_of_systems_are_inert_in_tables():
     comparison = tb.compare([first, second])
     assert "| a\\|b & 50% \\\\x | system 1 |" in format_comparison(comparison, "markdown")
     assert r"a|b \& 50\% \textbackslash{}x & system 1" in format_comparison(comparison, "latex")
+    first = replace(first, system={"name": "\x1b[2Jred\nnext \u202e", "description": ""})
+    assert "FAD ↓  �[2Jred�next �  system 1" in format_comparison(tb.compare([first, second]))
+
+
+def test_scores_that_are_untested_for_one_reason_share_a_line():
+    results = systems(2, FAD=1.0, IS=1.0, recall=1.0)
+    results = [
+        replace(r, per_clip={clip: {"FAD": values["FAD"]} for clip, values in r.per_clip.items()}) for r in results
+    ]
+    line = "\nIS, recall are not tested: system 0 has no contributions of clips\n"
+    assert line in format_comparison(tb.compare(results))
