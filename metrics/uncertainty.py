@@ -167,8 +167,8 @@ def paired_difference(first: tuple[float, Contributions], second: tuple[float, C
     For a mean over clips this is the paired t test, exactly. For a Fréchet distance it is one to first order, and errs
     on the safe side: the influences are taken at the sample and not at the truth, so the standard error is too large
     where the two sides are near each other for their number of clips, by up to a factor of √2. Of 400 simulations of
-    two equally good systems with 16 to 256 clips and 3 to 300 dimensions, 1 to 3 % reject at the 5 % level, and under
-    1 % where both systems match the reference's law (``test_uncertainty.py``).
+    two equally good systems with 16 to 256 clips and 3 to 300 dimensions, 1 to 5 % reject at the 5 % level, and 0 to
+    3 % where both systems match the reference's law (``test_comparison.py``).
     """
     if not np.array_equal(first[1].clips, second[1].clips):
         raise MetricError("a paired comparison needs the same clips in both systems")

@@ -149,7 +149,8 @@ def compare(
     results
         Two or more result files with their tables of clips, or results of :func:`t2av_bench.evaluate`.
     baseline
-        Name or file of the system to test all others against; by default every pair is tested.
+        Name or file of the system to test all others against; by default every pair is tested. A file that is not
+        among the results joins them.
     metrics
         Scores to test; by default all that every result has. Fewer tests are adjusted for less.
     confidence
@@ -169,10 +170,10 @@ def compare(
     ResultError
         If a file cannot be read.
     """
-    if len(results) < 2:
-        raise UsageError(f"a comparison needs at least two results; got {len(results)}")
     check_confidence(confidence)
-    entries = load_entries(results)
+    entries = load_entries(_with_baseline(results, baseline))
+    if len(entries) < 2:
+        raise UsageError(f"a comparison needs at least two results; got {len(entries)}")
     reference = find_entry(entries, str(baseline)) if baseline is not None else None
     scores, untested = shared_scores(entries, metrics)
     check_comparable(entries, scores, same_clips=True)
@@ -197,6 +198,13 @@ def compare(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool_version=__version__,
     )
+
+
+def _with_baseline(results: Sequence[str | Path | Result], baseline: str | Path | None) -> list[str | Path | Result]:
+    files = {Path(given) for given in results if not isinstance(given, Result)}
+    if baseline is None or not Path(baseline).is_file() or Path(baseline) in files:
+        return list(results)
+    return [*results, baseline]
 
 
 def _pairs(entries: Sequence[Entry], reference: Entry | None) -> list[tuple[Entry, Entry]]:

@@ -299,6 +299,17 @@ def test_few_clips_and_incomplete_results_are_noted():
     assert notes[2] == "system 1 leaves out 8 of 20 clips"
 
 
+def test_a_baseline_may_be_a_file_of_its_own(tmp_path: Path):
+    for name, result in zip(("a", "b", "c"), systems(3, FAD=1.0), strict=True):
+        result.save(tmp_path / f"{name}.json")
+    others = [tmp_path / "a.json", tmp_path / "b.json"]
+    comparison = tb.compare(others, tmp_path / "c.json")
+    assert [(test.first, test.second) for test in comparison.tests] == [
+        ("system 0", "system 2"), ("system 1", "system 2")
+    ]  # fmt: skip
+    assert tb.compare([*others, tmp_path / "c.json"], tmp_path / "c.json").tests == comparison.tests
+
+
 # ---- files and tables ---------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ from t2av_bench.cli.evaluate import FORMATS
 
 @click.command()
 @click.argument("results", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="A.json B.json …")
-@click.option("--baseline", help="Name or file of the system to test all others against.  [default: every pair]")
+@click.option("--baseline", help="System to test all others against: a name or a file.  [default: every pair]")
 @click.option("--metrics", help="Scores to test, separated by commas.  [default: all that every result has]")
 @click.option(
     "--confidence", type=float, default=0.95, show_default=True, help="Of the intervals; one minus it is the level."
