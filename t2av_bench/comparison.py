@@ -6,6 +6,10 @@ reference and how hard a clip is, cancels. For a score that is a mean over clips
 Fréchet distance, an index or a ratio it is that to first order. There is no bootstrap: drawing clips twice biases a
 Fréchet distance, and for means it would give the same interval more slowly.
 
+What is tested is the difference of the scores as they stand, at this number of clips. A Fréchet distance of few clips
+is biased upwards; in the difference that cancels as far as both systems' sounds spread alike. Where they do not, look
+at the corrected scores of both results before believing a small difference.
+
 Many scores are tested at once, so p-values are adjusted for their number by Holm's method, over all scores and pairs of
 systems. The intervals are not: each covers its own difference.
 """
@@ -233,19 +237,19 @@ def _paired_test(score: str, first: Entry, second: Entry, confidence: float) -> 
     low, high = difference.interval(confidence)
     declared = first.result.scores[score]
     return PairedTest(
-        score,
-        declared.kind,
-        declared.higher_is_better,
-        first.name,
-        second.name,
-        scored[0][0],
-        scored[1][0],
-        difference.value,
-        difference.stderr,
-        low,
-        high,
-        difference.value / (difference.stderr * len(clips) ** 0.5) if difference.stderr else None,
-        difference.p_value,
+        score=score,
+        kind=declared.kind,
+        higher_is_better=declared.higher_is_better,
+        first=first.name,
+        second=second.name,
+        first_value=scored[0][0],
+        second_value=scored[1][0],
+        difference=difference.value,
+        stderr=difference.stderr,
+        low=low,
+        high=high,
+        effect_size=difference.value / (difference.stderr * len(clips) ** 0.5) if difference.stderr else None,
+        p_value=difference.p_value,
     )
 
 
