@@ -55,10 +55,7 @@ def load_entries(results: Sequence[str | Path | Result], *, per_clip: bool = Tru
     loaded = [given if isinstance(given, Result) else Result.load(given, per_clip=per_clip) for given in results]
     names = [result.system["name"] for result in loaded]
     counts = Counter(names)
-    names = [
-        f"{name} ({Path(file).name})" if counts[name] > 1 and file else name
-        for name, file in zip(names, files, strict=True)
-    ]
+    names = [f"{name} ({file})" if counts[name] > 1 and file else name for name, file in zip(names, files, strict=True)]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ComparisonError(
