@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -68,6 +68,7 @@ def test_the_error_is_that_of_leaving_one_clip_out(kind: Kind):
     assert stderr == pytest.approx(jackknife, rel=0.03)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=4, max_size=30), st.sampled_from(KINDS))
 def test_an_interval_holds_its_coefficient_and_stays_within_bounds(pairs: list[tuple[int, int]], kind: Kind):
     x, y = np.array(pairs, dtype=float).T
