@@ -241,7 +241,8 @@ def check_result(record: Any, where: str) -> None:
     if violation is not None:
         raise ResultError(f"{where}: is no t2av-bench result: {violation}")
     for name, score in record["scores"].items():
-        if not all(math.isfinite(value) for value in score.values() if isinstance(value, float)):
+        numbers = [*score.values(), *score.get("settings", {}).values()]
+        if not all(math.isfinite(value) for value in numbers if isinstance(value, float)):
             raise ResultError(f"{where}: the score {name} must be finite")
 
 
