@@ -12,6 +12,7 @@ from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.joint import METRICS, Balance, MetricSpec, alignment_index, joint_score
 from t2av_bench.metrics.kernel import joint_kernel_distance, kernel_distance, median_distance
 from t2av_bench.metrics.onsets import av_align, count_matches, event_f1, onset_scores
+from t2av_bench.metrics.peaks import motion_peaks, onset_times, pick_peaks
 from t2av_bench.metrics.stats import JointStats
 
 __all__ = [
@@ -31,7 +32,10 @@ __all__ = [
     "joint_score",
     "kernel_distance",
     "median_distance",
+    "motion_peaks",
     "onset_scores",
+    "onset_times",
     "peak_confidence",
+    "pick_peaks",
     "support_scores",
 ]

@@ -21,6 +21,8 @@ _BUILT_IN = {
     "lite-audio": "t2av_bench.models.extractors.lite_audio:LiteAudioExtractor",
     "lite-video": "t2av_bench.models.extractors.lite_video:LiteVideoExtractor",
     "lite-text": "t2av_bench.models.extractors.lite_text:LiteTextExtractor",
+    "onset-strength": "t2av_bench.models.extractors.onset_strength:OnsetStrengthExtractor",
+    "motion-energy": "t2av_bench.models.extractors.motion_energy:MotionEnergyExtractor",
 }
 
 
