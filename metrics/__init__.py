@@ -8,7 +8,7 @@ if __name__ != "t2av_bench.metrics":
 from t2av_bench.metrics.catalogue import METRICS, MetricSpec
 from t2av_bench.metrics.classes import class_divergence, inception_score
 from t2av_bench.metrics.coverage import support_scores
-from t2av_bench.metrics.envelopes import envelope_offset, peak_confidence
+from t2av_bench.metrics.envelopes import best_offset, correlation_by_offset, envelope_offset, peak_confidence
 from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.joint import Balance, alignment_index, joint_score
 from t2av_bench.metrics.kernel import joint_kernel_distance, kernel_distance, median_distance
@@ -23,7 +23,9 @@ __all__ = [
     "MetricSpec",
     "alignment_index",
     "av_align",
+    "best_offset",
     "class_divergence",
+    "correlation_by_offset",
     "count_matches",
     "envelope_offset",
     "event_f1",

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from t2av_bench.errors import MediaError
 
 Modality = Literal["audio", "video", "text"]
-Unit = Literal["window", "clip", "frame"]
+Unit = Literal["window", "clip", "frame", "segment"]
 Float32Array = npt.NDArray[np.float32]
 
 GRID_SR_HZ = 16_000
@@ -93,8 +93,8 @@ class Extractor(ABC):
     name, version
         Registered name, and a number that is raised whenever the same input would give other embeddings.
     modality, unit
-        ``audio``, ``video`` or ``text``; one embedding per ``window`` or ``clip``, or one row of an envelope per
-        ``frame``.
+        ``audio``, ``video`` or ``text``; one embedding per ``window`` or ``clip``, one row of an envelope per
+        ``frame``, or what the extractor itself calls a ``segment``.
     rate_hz
         Rows per second of an envelope; without meaning for the other units.
     dim

@@ -41,6 +41,7 @@ class MotionEnergyExtractor(VideoExtractor):
     version = 1
     unit = "frame"
     dim = 1
+    part = "motion_energy"
     rate_hz = 25
 
     @property

@@ -61,6 +61,7 @@ class OnsetStrengthExtractor(AudioExtractor):
     version = 1
     unit = "frame"
     dim = 2
+    part = "onset_strength"
     rate_hz = _RATE_HZ
 
     def options(self) -> dict[str, Any]:

@@ -30,10 +30,10 @@ class AudioEncoder(nn.Module):
 
     def forward(self, spectra: torch.Tensor) -> torch.Tensor:
         """Encode each segment by itself."""
-        patches = self.ast(spectra)[:, 2:].unflatten(1, self.grid)
-        steps_n = self.grid[1]
+        bands_n, steps_n = self.grid
+        patches = self.ast(spectra)[:, 2:].reshape(len(spectra), bands_n, steps_n, -1)
         summaries: torch.Tensor = self.freq_attn_agg(patches.transpose(1, 2).flatten(0, 1))
-        return summaries.unflatten(0, (len(spectra), steps_n))
+        return summaries.reshape(len(spectra), steps_n, -1)
 
 
 class SpectrogramTransformer(nn.Module):
@@ -42,17 +42,23 @@ class SpectrogramTransformer(nn.Module):
     def __init__(self, layout: SynchformerLayout) -> None:
         super().__init__()
         self.embeddings = _Embeddings(layout)
-        layers = nn.ModuleList(_Layer(layout.dim, layout.heads) for _ in range(layout.depth))
-        self.encoder = nn.ModuleDict({"layer": layers})
+        self.encoder = _Encoder(layout)
         self.layernorm = nn.LayerNorm(layout.dim, eps=_EPS)
 
     def forward(self, spectra: torch.Tensor) -> torch.Tensor:
         """Encode spectrograms."""
-        tokens = self.embeddings(spectra)
-        for layer in self.encoder["layer"]:  # type: ignore[union-attr, unused-ignore]
-            tokens = layer(tokens)
-        normed: torch.Tensor = self.layernorm(tokens)
+        normed: torch.Tensor = self.layernorm(self.encoder(self.embeddings(spectra)))
         return normed
+
+
+class _Encoder(nn.Module):
+    def __init__(self, layout: SynchformerLayout) -> None:
+        super().__init__()
+        self.layer = nn.Sequential(*(_Layer(layout.dim, layout.heads) for _ in range(layout.depth)))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        outputs: torch.Tensor = self.layer(tokens)
+        return outputs
 
 
 class _Embeddings(nn.Module):
@@ -75,18 +81,25 @@ class _Layer(nn.Module):
 
     def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self.heads = heads
         self.layernorm_before, self.layernorm_after = nn.LayerNorm(dim, eps=_EPS), nn.LayerNorm(dim, eps=_EPS)
-        inner = nn.ModuleDict({name: nn.Linear(dim, dim) for name in ("query", "key", "value")})
-        self.attention = nn.ModuleDict({"attention": inner, "output": nn.ModuleDict({"dense": nn.Linear(dim, dim)})})
-        self.intermediate = nn.ModuleDict({"dense": nn.Linear(dim, 4 * dim)})
-        self.output = nn.ModuleDict({"dense": nn.Linear(4 * dim, dim)})
+        self.attention = nn.Sequential(OrderedDict(attention=_SelfAttention(dim, heads), output=_dense(dim, dim)))
+        self.intermediate, self.output = _dense(dim, 4 * dim), _dense(4 * dim, dim)
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        normed = self.layernorm_before(tokens)
-        inner = self.attention["attention"]
-        found = attend(*(inner[name](normed) for name in ("query", "key", "value")), heads=self.heads)  # type: ignore[index, operator, unused-ignore]
-        tokens = tokens + self.attention["output"]["dense"](found)  # type: ignore[index, operator, unused-ignore]
-        widened = gelu(self.intermediate["dense"](self.layernorm_after(tokens)))
-        outputs: torch.Tensor = tokens + self.output["dense"](widened)
+        tokens = tokens + self.attention(self.layernorm_before(tokens))
+        outputs: torch.Tensor = tokens + self.output(gelu(self.intermediate(self.layernorm_after(tokens))))
         return outputs
+
+
+class _SelfAttention(nn.Module):
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query, self.key, self.value = (nn.Linear(dim, dim) for _ in range(3))
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return attend(self.query(tokens), self.key(tokens), self.value(tokens), self.heads)
+
+
+def _dense(inputs_n: int, outputs_n: int) -> nn.Sequential:
+    return nn.Sequential(OrderedDict(dense=nn.Linear(inputs_n, outputs_n)))

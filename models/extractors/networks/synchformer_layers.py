@@ -58,7 +58,7 @@ VIDEO_STEPS_N = 8
 
 def split_heads(rows: torch.Tensor, heads: int) -> torch.Tensor:
     """Turn (rows, tokens, dim) into (rows, heads, tokens, dim / heads)."""
-    return rows.unflatten(-1, (heads, -1)).transpose(1, 2)
+    return rows.reshape(*rows.shape[:2], heads, -1).transpose(1, 2)
 
 
 def join_heads(rows: torch.Tensor) -> torch.Tensor:
@@ -68,8 +68,8 @@ def join_heads(rows: torch.Tensor) -> torch.Tensor:
 
 def attend(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int) -> torch.Tensor:
     """Attend from each token to all, over (rows, tokens, dim)."""
-    split = (split_heads(rows, heads) for rows in (query, key, value))
-    return join_heads(scaled_dot_product_attention(*split))
+    query, key, value = split_heads(query, heads), split_heads(key, heads), split_heads(value, heads)
+    return join_heads(scaled_dot_product_attention(query, key, value))
 
 
 class _Projections(nn.Module):
@@ -103,4 +103,5 @@ class SummaryLayer(nn.Module):
         query, key, value = linear(self.norm1(tokens), weights.in_proj_weight, weights.in_proj_bias).chunk(3, dim=-1)
         summary = tokens[:, :1] + weights.out_proj(attend(query[:, :1], key, value, self.heads))
         summary = summary + self.linear2(gelu(self.linear1(self.norm2(summary))))
-        return summary[:, 0]
+        outputs: torch.Tensor = summary[:, 0]
+        return outputs

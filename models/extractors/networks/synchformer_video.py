@@ -46,9 +46,9 @@ class VideoEncoder(nn.Module):
         tokens = torch.cat([first, patches], dim=1)
         for block in self.blocks:
             tokens = block(tokens)
-        steps = self.norm(tokens[:, 1:]).unflatten(1, (VIDEO_STEPS_N, self.places_n))
-        summaries: torch.Tensor = self.spatial_attn_agg(steps.flatten(0, 1))
-        return summaries.unflatten(0, (len(segments), VIDEO_STEPS_N))
+        steps = self.norm(tokens[:, 1:]).reshape(len(segments) * VIDEO_STEPS_N, self.places_n, -1)
+        summaries: torch.Tensor = self.spatial_attn_agg(steps)
+        return summaries.reshape(len(segments), VIDEO_STEPS_N, -1)
 
 
 class _Patches(nn.Module):
@@ -101,7 +101,8 @@ class DividedAttention(nn.Module):
     @staticmethod
     def _groups(part: torch.Tensor, over_time: bool) -> torch.Tensor:
         """Group patches that see each other: (rows, heads, groups, members, width)."""
-        steps = part[:, :, 1:].unflatten(2, (VIDEO_STEPS_N, -1))
+        rows_n, heads, tokens_n, width = part.shape
+        steps = part[:, :, 1:].reshape(rows_n, heads, VIDEO_STEPS_N, (tokens_n - 1) // VIDEO_STEPS_N, width)
         return steps.transpose(2, 3) if over_time else steps
 
 
