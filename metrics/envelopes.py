@@ -106,7 +106,7 @@ def correlation_by_offset(
     Examples
     --------
     >>> correlation_by_offset([0, 9, 0, 0], [0, 0, 4, 0], rate=10, max_offset=0.2).round(2).tolist()
-    [-0.17, -0.33, -0.33, 1.0, -0.33]
+    [0.17, -0.42, -0.33, 0.92, -0.5]
     """
     sides = checked_vector(reference, "reference"), checked_vector(generated, "generated")
     if len(sides[0]) != len(sides[1]):

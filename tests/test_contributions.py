@@ -60,6 +60,8 @@ def test_every_score_has_an_error_that_follows_from_its_contributions(
             assert score.stderr is None
             continue
         values = column(result, name)
+        if score.n_undefined:
+            values = values[np.array([name in own for own in result.clip_values.values()])]
         assert score.stderr == pytest.approx(contributions_stderr(values)), name
         assert 0 < score.stderr < math.inf, name
         assert values.sum() == pytest.approx(0, abs=1e-9 * np.abs(values).sum()), name
@@ -78,6 +80,7 @@ def test_neither_workers_nor_the_state_of_the_cache_change_a_bit(
 def test_the_reference_against_itself_has_no_error_to_first_order(world: tuple[Manifest, dict[str, Path]]):
     result = run(world, world[1]["reference"])
     assert {result.scores[name].stderr for name in FRECHET} == {0.0}
+    assert all(score.stderr < 1e-12 for score in result.scores.values() if score.kind == "kernel")
     assert all(result.worst_clips(name, 3) == [] for name in FRECHET)
 
 
@@ -90,7 +93,7 @@ def test_a_ruined_clip_is_the_worst(world: tuple[Manifest, dict[str, Path]], tmp
     soundfile.write(preds / f"{ruined}.wav", noise, sr_hz, subtype="FLOAT")
     result = run(world, preds)
     for name, score in result.scores.items():
-        if score.kind not in ("index", "support"):
+        if score.kind in ("raw", "balanced"):  # a kernel saturates: how far out a sound lies makes no difference
             assert result.worst_clips(name, 1)[0][0] == ruined, name
     assert result.worst_clips("AV-index", 1)[0][1] < 0
 
