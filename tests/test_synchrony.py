@@ -115,6 +115,9 @@ def test_av_align_is_defined_without_peaks() -> None:
     assert measured("AV-Align", {"motion_energy": still}, silent) == Ratio(1.0)
     assert measured("AV-Align", {"motion_energy": still}, sound([1.0])) == Ratio(0.0)
     assert measured("AV-Align", {"motion_energy": picture([1.0])}, silent) == Ratio(0.0)
+    reference = [{"motion_energy": still, "onset_strength": silent}, {"motion_energy": still, "onset_strength": silent}]
+    score = score_companions(["AV-Align"], clip_set(reference, [silent, sound([1.0])]), 0).scores["AV-Align"]
+    assert (score.value, score.settings["without_peaks"]) == (0.5, 1)
 
 
 def test_event_f1_weighs_events_and_not_clips() -> None:
@@ -223,6 +226,7 @@ def test_controls_are_other_clips_pictures_and_the_real_sound() -> None:
     assert align.settings["reference"] == {"n_clips": 12, "value": 1.0, "stderr": 0.0}
     assert align.settings["shuffled"]["value"] < 0.25 < align.value
     assert align.settings["shuffle_seed"] == 3
+    assert align.settings["without_peaks"] == 0
     assert scores["AV-offset"].settings["shuffled"]["value"] > 5 * scores["AV-offset"].value
     again = score_companions(["AV-Align"], clip_set(reference, generated), 3).scores["AV-Align"]
     assert again.settings == align.settings

@@ -194,7 +194,8 @@ class Extractor(ABC):
             known_s = info.audio_duration_s if self.modality == "audio" else info.video_duration_s
             duration_s = (known_s or 0.0) - start_s
         if self.rows_n(duration_s) == 0:
-            raise MediaError(path, f"lasts {duration_s:.3f} s, but one window needs 0.975 s")
+            shortest_s = 0.64 if self.unit == "segment" else 0.975
+            raise MediaError(path, f"lasts {duration_s:.3f} s, but one {self.unit} needs {shortest_s} s")
         return self.embed_batch(self.load(ClipSource(path, start_s, duration_s)))
 
 

@@ -7,6 +7,21 @@ Every score takes the onsets of a sound from its onset strength, and the moments
 **The value of one clip is weak evidence**: much moves without a sound, and much sounds that is not seen. Read means
 over sets, with their errors, between the two that :class:`PairedWithPicture` puts beside them: the real sound, and the
 same sounds with the pictures of other clips.
+
+What the two scores of sound with picture can tell, measured (± standard error):
+
+==============================  =============  ===============  ===================
+sound                           AV-Align       AV-offset, s     signed offset, s
+==============================  =============  ===============  ===================
+mini world, 128 clips: real     0.280 ± 0.028  0.155 ± 0.021    0.020 ± 0.003
+… half a second late            0.026 ± 0.008  0.473 ± 0.016    0.520 ± 0.005
+… of another clip               0.029 ± 0.009  0.433 ± 0.027    no confidence
+22 real clips of 6 s: real      0.045 ± 0.011  0.466 ± 0.075    no confidence
+… with other clips' pictures    0.054 ± 0.014  0.563 ± 0.063    no confidence
+==============================  =============  ===============  ===================
+
+On so few real clips, of which the camera moves in many, neither tells the real sound from another: motion energy is too
+plain a sign of what sounds. There DeSync is the measure to ask for.
 """
 
 from __future__ import annotations
@@ -125,7 +140,9 @@ class PairedWithPicture(ClipMeasure):
 class PeakAlignment(PairedWithPicture):
     """AV-Align: matches over the union of onsets and motion peaks, one-to-one, within one frame of 1/25 s.
 
-    1 for a still picture with a sound without onsets, as both agree; 0 where one of them has peaks and the other none.
+    1 for a picture without motion peaks with a sound without onsets, as both agree; 0 where only one of them has any.
+    ``without_peaks`` in the settings counts the clips of the first kind: white noise, which has no onsets, scores 0.10
+    on the mini world by 13 such clips of 128 alone.
 
     Differences from other implementations: TempoTokens takes peaks of optical flow at the video's own frame rate and
     librosa's onsets, and divides by zero where there are none. On its four golden clips, own sound scores 0.18 and the
@@ -144,6 +161,15 @@ class PeakAlignment(PairedWithPicture):
         hits = count_matches(seen, heard, 1.0 / PICTURE_HZ)
         union = len(seen) + len(heard) - hits
         return Ratio(hits / union if union else 1.0)
+
+    def controls(self, clips: ClipSet, seed: int) -> dict[str, Any]:
+        """Return the controls, and how many clips have no peak on either side."""
+        peaks_n = [
+            len(motion_peaks(arrays.reference[self.picture][:, 0], PICTURE_HZ))
+            + len(_onsets(arrays.generated[self.sound]))
+            for arrays in clips.arrays([self.picture, self.sound])
+        ]
+        return {"without_peaks": peaks_n.count(0), **super().controls(clips, seed)}
 
 
 @dataclass(frozen=True)
