@@ -39,7 +39,7 @@ from t2av_bench.records import extractor_record, file_notes, manifest_record, no
 from t2av_bench.results import Result
 from t2av_bench.scoring import GroupedStats, sample_notes, score_all
 from t2av_bench.threads import few_threads_for_small_matrices
-from t2av_bench.uncertainty import Uncertainty, groups_wanted, with_bias
+from t2av_bench.uncertainty import Uncertainty, groups_wanted, uncertainty_notes, with_bias
 
 OnError = Literal["fail", "skip"]
 DEFAULT_MANIFEST = "t2av-mini"
@@ -190,7 +190,7 @@ def evaluate(
         },
         problems=[vars(problem) for problem in problems],
         not_comparable_because=not_comparable_reasons(benchmark, choices, extractors, len(scored), len(clips)),
-        notes=sample_notes(scores) + shuffled_note(scores) + file_notes(matching, checked),
+        notes=sample_notes(scores) + uncertainty_notes(scores) + shuffled_note(scores) + file_notes(matching, checked),
         environment=environment(device),
         seed=seed,
         command=shlex.join(sys.argv),

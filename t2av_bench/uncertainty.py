@@ -22,6 +22,7 @@ Uncertainty = Literal["auto", "full", "stderr", "none"]
 GROUPS_N = 8
 # A distance is large, and takes long, when its matrices have more than SMALL_DIM rows: fewer groups then.
 _LARGE_GROUPS_N = 4
+_NOT_COMPUTED = "not computed with --uncertainty none (uncertainty='none')"
 _LEFT_OUT = "takes long for {rows_n} windows with d = {d}: computed with --uncertainty full (uncertainty='full')"
 
 
@@ -53,12 +54,20 @@ def with_bias(
         Of the extrapolation's draws.
     """
     if level == "none":
-        return dict(scores)
+        return {name: replace(score, withheld={"stderr": _NOT_COMPUTED}) for name, score in scores.items()}
     found = {}
     for name, score in scores.items():
         spec = METRICS[name]
         found[name] = score if spec.kind == "index" else _judged(score, spec, sides, balance, level, seed)
     return found
+
+
+def uncertainty_notes(scores: Mapping[str, Score]) -> list[str]:
+    """Say for which distances the correction and the extrapolation were left out because they take long."""
+    left_out = [name for name, score in scores.items() if "--uncertainty full" in score.withheld.get("corrected", "")]
+    if not left_out:
+        return []
+    return [f"No corrected value and no extrapolation for {', '.join(left_out)}: they take long (--uncertainty full)."]
 
 
 def _judged(

@@ -19,6 +19,8 @@ _BUILT_IN = {
     "panns": "t2av_bench.models.extractors.panns:PannsExtractor",
     "panns-logits": "t2av_bench.models.extractors.panns:PannsLogitsExtractor",
     "i3d": "t2av_bench.models.extractors.i3d:I3DExtractor",
+    "clap-audio": "t2av_bench.models.extractors.clap:ClapAudioExtractor",
+    "clap-text": "t2av_bench.models.extractors.clap:ClapTextExtractor",
     "lite-audio": "t2av_bench.models.extractors.lite_audio:LiteAudioExtractor",
     "lite-video": "t2av_bench.models.extractors.lite_video:LiteVideoExtractor",
     "lite-text": "t2av_bench.models.extractors.lite_text:LiteTextExtractor",
