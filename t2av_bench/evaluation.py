@@ -164,11 +164,8 @@ def evaluate(
         generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
         plain = score_all(choices, reference.whole, generated.whole, len(scored))
         judged = with_bias(plain.scores, (reference, generated), plain.balance, uncertainty, seed)
-        contributions = (
-            clip_contributions(jobs, cache, choices.pooling, (reference.whole, generated.whole), plain)
-            if uncertainty != "none"
-            else {}
-        )
+        sides = reference.whole, generated.whole
+        contributions = {} if uncertainty == "none" else clip_contributions(jobs, cache, choices.pooling, sides, plain)
         clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance, events)
         companions = score_companions(choices.metrics, clip_set, seed, extractors)
     scores = choices.in_order(with_stderr(judged, contributions), companions.scores)

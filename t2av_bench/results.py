@@ -233,7 +233,8 @@ def check_result(record: Any, where: str) -> None:
         message = error.message if len(error.message) < 200 else error.message[:200] + " …"
         raise ResultError(f"{where}: is no t2av-bench result: at {place}: {message}")
     for name, score in record["scores"].items():
-        if not all(math.isfinite(value) for value in score.values() if isinstance(value, float)):
+        numbers = [*score.values(), *score.get("settings", {}).values()]
+        if not all(math.isfinite(value) for value in numbers if isinstance(value, float)):
             raise ResultError(f"{where}: the score {name} must be finite")
 
 

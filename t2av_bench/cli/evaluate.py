@@ -22,7 +22,9 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option(
     "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
 )
-@click.option("--metrics", help="Scores to compute, separated by commas.  [default: all the features allow]")
+@click.option(
+    "--metrics", help="Scores to compute, separated by commas.  [default: all that the features allow; CLAP by name]"
+)
 @click.option(
     "--pooling", type=click.Choice(["window", "clip"]), default="window", show_default=True, help="What one sample is."
 )
