@@ -1,0 +1,301 @@
+"""What scores that are fed batch by batch share: two sides, their states, and the life of a torchmetrics object.
+
+Balanced scores whose reference was given beforehand keep balanced coordinates, of which there are at most 64 per
+condition; all others keep the features as they come.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities.exceptions import TorchMetricsUserError
+
+from t2av_bench.errors import MetricError, UsageError
+from t2av_bench.metrics.joint import Balance, Kind
+from t2av_bench.metrics.states import (
+    ClipIds,
+    Rows,
+    SideRows,
+    clip_numbers,
+    joined_rows,
+    merge_moments,
+    moments_matrix,
+    moments_stats,
+)
+from t2av_bench.metrics.stats import JointStats
+
+Side = JointStats | SideRows
+Reference = JointStats | Mapping[str, npt.NDArray[Any] | Tensor]
+Value = Tensor | dict[str, Tensor]
+
+
+class EmbeddingScore(Metric):
+    """What all scores of embeddings share: two sides, one of which may be given beforehand.
+
+    Parameters
+    ----------
+    dims
+        Dimension of each block, in order: ``audio``, and ``video`` and ``text`` if the score is over them.
+    kind
+        ``raw``, ``balanced`` or ``index``: the coordinates, and the formula.
+    reference
+        The reference's rows by block, or their :class:`~t2av_bench.metrics.JointStats`. None: fed by
+        ``update(..., real=True)``.
+    stderr
+        Keep rows and clips, and let ``compute`` return ``{"value": ..., "stderr": ...}``. Every ``update`` then needs
+        ``clip_ids``, and the reference must be fed.
+    reset_real_features
+        Whether ``reset`` forgets a reference that was fed.
+    **kwargs
+        Of :class:`torchmetrics.Metric`.
+
+    Raises
+    ------
+    UsageError
+        If the options contradict each other.
+    MetricError
+        If the reference does not fit.
+    """
+
+    is_differentiable = False
+    higher_is_better = False
+    full_state_update = False
+    needs_rows: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        dims: Mapping[str, int],
+        *,
+        kind: Kind = "raw",
+        reference: Reference | None = None,
+        stderr: bool = False,
+        reset_real_features: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        unknown = set(dims) - {"audio", "video", "text"}
+        if unknown or "audio" not in dims:
+            raise UsageError(f"`dims` must hold audio, and may hold video and text; got {', '.join(dims)}")
+        if stderr and reference is not None:
+            raise UsageError("a standard error needs the clips of the reference: feed it by update(..., real=True)")
+        self.dims, self.kind, self.stderr = dict(dims), kind, stderr
+        self.reset_real_features = reset_real_features
+        self._keeps_rows = stderr or self.needs_rows
+        self._watched: list[tuple[Tensor, Tensor]] | None = None  # the batch, while forward() runs
+        self._balance: Balance | None = None
+        self._given: Side | None = None
+        if reference is not None:
+            self._give(reference)
+        for side in ("reference", "generated"):
+            for name, empty in self._states(side).items():
+                reduction = "cat" if self._keeps_rows else merge_moments
+                self.add_state(name, [] if self._keeps_rows else empty, dist_reduce_fx=reduction, persistent=True)
+
+    @abstractmethod
+    def _score(self, reference: Side, generated: Side) -> tuple[float, float | None]:
+        """Return the score of two sides in the score's coordinates, and its standard error if it is wanted."""
+
+    def update(
+        self,
+        audio: Rows,
+        video: Rows | None = None,
+        text: Rows | None = None,
+        *,
+        real: bool = False,
+        clip_ids: ClipIds | None = None,
+    ) -> None:
+        """Add windows of one side.
+
+        Parameters
+        ----------
+        audio, video, text
+            Embeddings of shape (windows, dimension), paired row by row. Blocks that the score is not over may be given
+            and are left aside, so that all metrics of a collection can be fed in one call.
+        real
+            Whether these are of the reference; else they are generated.
+        clip_ids
+            Clip of each window; needed with ``stderr=True``.
+
+        Raises
+        ------
+        MetricError
+            If a block is missing, shapes disagree or a value is not finite.
+        UsageError
+            If the reference was given beforehand, or clip ids are missing.
+        """
+        self._add({"audio": audio, "video": video, "text": text}, real, clip_ids)
+
+    def compute(self) -> Value:
+        """Return the score of all windows of all processes.
+
+        Returns
+        -------
+        torch.Tensor or dict
+            A float64 scalar; with ``stderr=True`` a dict of such with ``value`` and ``stderr``.
+
+        Raises
+        ------
+        MetricError
+            If the score is undefined; says why.
+        """
+        return self._result(self._side("reference"), self._side("generated"))
+
+    def forward(self, *args: Any, **kwargs: Any) -> Value | None:
+        """Add a batch, and score it alone against the reference that this process has so far.
+
+        Returns
+        -------
+        torch.Tensor, dict or None
+            As of :meth:`compute`; None for a batch of the reference, and where the batch alone has no score.
+        """
+        if self._is_synced:
+            raise TorchMetricsUserError("forward() needs states of this process alone: call unsync() first.")
+        self._watched = []
+        try:
+            self.update(*args, **kwargs)
+            batch = self._watched
+        finally:
+            self._watched = None
+        value: Value | None = None
+        for rows, clips in batch:
+            try:
+                value = self._result(self._side("reference"), self._as_side(rows, clips))
+            except MetricError:  # too small, or no reference yet
+                value = None
+        self._forward_cache = value  # type: ignore[assignment]  # where Lightning finds the value of a step
+        return value
+
+    def reset(self) -> None:
+        """Forget all windows; those of the reference only with ``reset_real_features``."""
+        kept = {} if self.reset_real_features else {name: getattr(self, name) for name in self._states("reference")}
+        kept = {name: list(value) if isinstance(value, list) else value for name, value in kept.items()}
+        super().reset()
+        for name, value in kept.items():
+            setattr(self, name, value)
+
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        """Gather the states of all processes; one that has seen no window takes part with no rows."""
+        for side in ("reference", "generated"):
+            for name, empty in self._states(side).items():
+                state = getattr(self, name)
+                if isinstance(state, list) and not state:
+                    state.append(empty.to(self.device))
+        super().sync(*args, **kwargs)
+
+    def _add(self, blocks: Mapping[str, Rows | None], real: bool, clip_ids: ClipIds | None) -> None:
+        """Check and count one batch."""
+        if real and self._given is not None:
+            raise UsageError("the reference was given beforehand: update() takes generated windows only")
+        if clip_ids is None and self.stderr:
+            raise UsageError("stderr=True needs `clip_ids`: clips, not windows, are the sample")
+        rows = joined_rows(blocks, self.dims, self._balance, self.device)
+        clips = torch.zeros(len(rows), dtype=torch.int64) if clip_ids is None else clip_numbers(clip_ids, len(rows))
+        if len(rows) == 0:
+            return
+        side = "reference" if real else "generated"
+        if self._keeps_rows:
+            getattr(self, f"{side}_rows").append(rows)
+            getattr(self, f"{side}_clips").append(clips.to(self.device))
+        else:
+            so_far = getattr(self, f"{side}_moments")
+            setattr(self, f"{side}_moments", merge_moments(torch.stack([so_far, moments_matrix(rows)])))
+        if self._watched is not None and not real:
+            self._watched.append((rows, clips))
+
+    def _states(self, side: str) -> dict[str, Tensor]:
+        """Return an empty state for each name of a side's states."""
+        if side == "reference" and self._given is not None:
+            return {}
+        d = sum(self._state_dims.values())
+        if not self._keeps_rows:
+            return {f"{side}_moments": torch.zeros((d + 1, d + 1), dtype=torch.float64)}
+        return {
+            f"{side}_rows": torch.zeros((0, d), dtype=torch.float64),
+            f"{side}_clips": torch.zeros(0, dtype=torch.int64),
+        }
+
+    @property
+    def _state_dims(self) -> dict[str, int]:
+        """Dimension of each block in the states: the balanced one where the reference was given."""
+        return self.dims if self._balance is None else {b: self._balance.maps[b].shape[1] for b in self.dims}
+
+    def _side(self, side: str) -> Side:
+        """Return what is known of a side so far."""
+        if side == "reference" and self._given is not None:
+            return self._given
+        if not self._keeps_rows:
+            return moments_stats(getattr(self, f"{side}_moments"), self._state_dims)
+        states = []
+        for name, empty in self._states(side).items():
+            state = getattr(self, name)
+            states.append(torch.cat([empty.to(self.device), *state]) if isinstance(state, list) else state)
+        return self._as_side(*states)
+
+    def _as_side(self, rows: Tensor, clips: Tensor) -> Side:
+        side = SideRows(self._state_dims, rows.cpu().numpy(), clips.cpu().numpy())
+        return side if self._keeps_rows else side.stats
+
+    def _give(self, reference: Reference) -> None:
+        """Take a reference that is known beforehand."""
+        if isinstance(reference, JointStats):
+            absent = [block for block in self.dims if block not in reference.dims]
+            if absent:
+                raise MetricError(f"the reference must hold {' and '.join(self.dims)}; it has no {absent[0]} block")
+            stats = reference.select(*self.dims)
+            if stats.dims != self.dims:
+                raise MetricError(f"the reference must have the dimensions {self.dims}; got {stats.dims}")
+            rows = stats.rows
+        else:
+            rows = joined_rows(reference, self.dims, None, torch.device("cpu")).numpy()
+            stats = SideRows(self.dims, rows, np.zeros(len(rows), np.int64)).stats
+        if rows is None and self._keeps_rows:
+            raise MetricError("a kernel distance needs the rows of the reference; got their moments only")
+        given: Side = stats
+        if rows is not None and self._keeps_rows:
+            given = SideRows(self.dims, rows, np.zeros(len(rows), np.int64))
+        if self.kind != "raw":
+            self._balance = _fitted(stats)
+            given = _balanced(given, self._balance)
+        self._given = given
+
+    def _result(self, reference: Side, generated: Side) -> Value:
+        if self.kind != "raw" and self._balance is None:
+            balance = _fitted(reference.stats if isinstance(reference, SideRows) else reference)
+            reference, generated = _balanced(reference, balance), _balanced(generated, balance)
+        value, stderr = self._score(reference, generated)
+        result = torch.tensor(value, dtype=torch.float64, device=self.device)
+        if stderr is None:
+            return result
+        return {"value": result, "stderr": torch.tensor(stderr, dtype=torch.float64, device=self.device)}
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        for side in ("reference", "generated"):
+            for name, empty in self._states(side).items():
+                state = getattr(self, name)
+                pieces = list(state) if isinstance(state, list) else [state]
+                if any(piece.shape[1:] != empty.shape[1:] for piece in pieces):
+                    raise MetricError(f"the saved {name} are of other dimensions than {self._state_dims}")
+                moved = [piece.to(self.device) for piece in pieces]
+                setattr(self, name, moved if isinstance(state, list) else moved[0])
+        # What was saved has been counted: compute() must neither warn nor return the value from before.
+        self._computed, self._update_count = None, max(self._update_count, 1)
+
+
+def _balanced(side: Side, balance: Balance) -> Side:
+    return side.balanced(balance) if isinstance(side, SideRows) else balance.apply(side)
+
+
+def _fitted(reference: JointStats) -> Balance:
+    balance = Balance.fit(reference)
+    dead = [block for block in reference.dims if not balance.maps[block].any()]
+    if dead:
+        raise MetricError(f"the score is undefined: the {dead[0]} features are the same in every window")
+    return balance
