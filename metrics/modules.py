@@ -6,11 +6,11 @@ package compute the values; only the counting is done in torch, on the metric's 
 
 States
 ------
-A Fréchet score keeps one float64 matrix of count, mean and scatter per side, shape (d + 1, d + 1), however many rows
-there are; those of batches and of processes are added up (:mod:`t2av_bench.metrics.states`). A kernel score, and a
-Fréchet score with ``stderr=True``, keep the rows themselves, float64, and concatenate them: up to n = d rows that is
-the smaller state, and below it the faster score. All states are persistent: ``state_dict`` holds them, and a fresh
-object that loads them goes on from there.
+A Fréchet score keeps rows while they are no more than dimensions, and one float64 matrix of count, mean and scatter per
+side from then on, shape (d + 1, d + 1), however many rows there are: exact in either form, as
+:class:`~t2av_bench.metrics.JointStats`. The matrices of batches and of processes are added up
+(:mod:`t2av_bench.metrics.states`). A kernel score, and any score with ``stderr=True``, keep all rows, float64. All
+states are persistent: ``state_dict`` holds them, and a fresh object that loads them goes on from there.
 
 References
 ----------

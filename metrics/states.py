@@ -70,6 +70,13 @@ class SideRows:
     rows: Float64Array
     clips: npt.NDArray[np.int64]
 
+    @classmethod
+    def of(cls, rows: Rows, dims: Mapping[str, int], clips: Tensor | None = None) -> SideRows:
+        """Return rows on the CPU; all of one clip where clips do not matter."""
+        array = rows.cpu().numpy() if isinstance(rows, Tensor) else rows
+        numbers = np.zeros(len(array), np.int64) if clips is None else clips.cpu().numpy()
+        return cls(dict(dims), array, numbers)
+
     @property
     def stats(self) -> JointStats:
         """Their statistics."""

@@ -10,7 +10,6 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
@@ -95,8 +94,10 @@ class EmbeddingScore(Metric):
             self._give(reference)
         for side in ("reference", "generated"):
             for name, empty in self._states(side).items():
-                reduction = "cat" if self._keeps_rows else merge_moments
-                self.add_state(name, [] if self._keeps_rows else empty, dist_reduce_fx=reduction, persistent=True)
+                if name.endswith("_moments"):
+                    self.add_state(name, empty, dist_reduce_fx=merge_moments, persistent=True)
+                else:
+                    self.add_state(name, [], dist_reduce_fx="cat", persistent=True)
 
     @abstractmethod
     def _score(self, reference: Side, generated: Side) -> tuple[float, float | None]:
@@ -200,12 +201,14 @@ class EmbeddingScore(Metric):
         if len(rows) == 0:
             return
         side = "reference" if real else "generated"
+        held = getattr(self, f"{side}_rows")
+        held.append(rows)
         if self._keeps_rows:
-            getattr(self, f"{side}_rows").append(rows)
             getattr(self, f"{side}_clips").append(clips.to(self.device))
-        else:
+        elif sum(map(len, held)) > rows.shape[1]:
             so_far = getattr(self, f"{side}_moments")
-            setattr(self, f"{side}_moments", merge_moments(torch.stack([so_far, moments_matrix(rows)])))
+            setattr(self, f"{side}_moments", merge_moments(torch.stack([so_far, moments_matrix(torch.cat(held))])))
+            held.clear()
         if self._watched is not None and not real:
             self._watched.append((rows, clips))
 
@@ -214,12 +217,10 @@ class EmbeddingScore(Metric):
         if side == "reference" and self._given is not None:
             return {}
         d = sum(self._state_dims.values())
-        if not self._keeps_rows:
-            return {f"{side}_moments": torch.zeros((d + 1, d + 1), dtype=torch.float64)}
-        return {
-            f"{side}_rows": torch.zeros((0, d), dtype=torch.float64),
-            f"{side}_clips": torch.zeros(0, dtype=torch.int64),
-        }
+        rows = {f"{side}_rows": torch.zeros((0, d), dtype=torch.float64)}
+        if self._keeps_rows:
+            return {**rows, f"{side}_clips": torch.zeros(0, dtype=torch.int64)}
+        return {**rows, f"{side}_moments": torch.zeros((d + 1, d + 1), dtype=torch.float64)}
 
     @property
     def _state_dims(self) -> dict[str, int]:
@@ -230,16 +231,18 @@ class EmbeddingScore(Metric):
         """Return what is known of a side so far."""
         if side == "reference" and self._given is not None:
             return self._given
-        if not self._keeps_rows:
-            return moments_stats(getattr(self, f"{side}_moments"), self._state_dims)
-        states = []
+        found = {}
         for name, empty in self._states(side).items():
             state = getattr(self, name)
-            states.append(torch.cat([empty.to(self.device), *state]) if isinstance(state, list) else state)
-        return self._as_side(*states)
+            found[name] = torch.cat([empty.to(self.device), *state]) if isinstance(state, list) else state
+        if self._keeps_rows:
+            return self._as_side(found[f"{side}_rows"], found[f"{side}_clips"])
+        stats = moments_stats(found[f"{side}_moments"], self._state_dims)
+        stats.merge(SideRows.of(found[f"{side}_rows"], self._state_dims).stats)
+        return stats
 
     def _as_side(self, rows: Tensor, clips: Tensor) -> Side:
-        side = SideRows(self._state_dims, rows.cpu().numpy(), clips.cpu().numpy())
+        side = SideRows.of(rows, self._state_dims, clips)
         return side if self._keeps_rows else side.stats
 
     def _give(self, reference: Reference) -> None:
@@ -254,12 +257,12 @@ class EmbeddingScore(Metric):
             rows = stats.rows
         else:
             rows = joined_rows(reference, self.dims, None, torch.device("cpu")).numpy()
-            stats = SideRows(self.dims, rows, np.zeros(len(rows), np.int64)).stats
+            stats = SideRows.of(rows, self.dims).stats
         if rows is None and self._keeps_rows:
             raise MetricError("a kernel distance needs the rows of the reference; got their moments only")
         given: Side = stats
         if rows is not None and self._keeps_rows:
-            given = SideRows(self.dims, rows, np.zeros(len(rows), np.int64))
+            given = SideRows.of(rows, self.dims)
         if self.kind != "raw":
             self._balance = _fitted(stats)
             given = _balanced(given, self._balance)
