@@ -99,9 +99,9 @@ class _Sides:
 
     def check_parts(self, parts: int, splits: int) -> None:
         """Raise unless each of 2 or 4 parts of the clips can carry the dimensions."""
-        name = {2: "half", 4: "quarter"}[parts]
+        name, doing = ("half", "halving") if parts == 2 else ("quarter", "quartering")
         if len(self.clips) < 2 * parts:
-            raise MetricError(f"{"halving" if parts == 2 else "quartering"} needs at least {2 * parts} clips; got {len(self.clips)}")
+            raise MetricError(f"{doing} needs at least {2 * parts} clips; got {len(self.clips)}")
         if splits < 1:
             raise MetricError(f"`splits` must be at least 1; got {splits}")
         if self.windows_n / parts < self.d:

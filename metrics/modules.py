@@ -55,7 +55,7 @@ class FrechetScore(EmbeddingScore):
     """
 
     def __init__(self, dims: Mapping[str, int], *, balanced: bool = False, **options: Any) -> None:
-        super().__init__(dims, kind="balanced" if balanced else "raw", **options)
+        super().__init__(dims, coordinates="balanced" if balanced else "raw", **options)
 
     def _score(self, reference: Side, generated: Side) -> tuple[float, float | None]:
         if not (isinstance(reference, SideRows) and isinstance(generated, SideRows)):
@@ -83,7 +83,7 @@ class AlignmentIndex(EmbeddingScore):
     def __init__(self, dims: Mapping[str, int], **options: Any) -> None:
         if list(dims)[:1] != ["audio"] or len(dims) != 2:
             raise UsageError(f"an alignment index is over audio, first, and one condition; got {', '.join(dims)}")
-        super().__init__(dims, kind="index", **options)
+        super().__init__(dims, coordinates="balanced", **options)
 
     def _score(self, reference: Side, generated: Side) -> tuple[float, float | None]:
         if not (isinstance(reference, SideRows) and isinstance(generated, SideRows)):
@@ -103,6 +103,9 @@ class KernelScore(EmbeddingScore):
     the bandwidth is the median distance of 4096 drawn ones; which ones depends on their order, and so, by about 0.1 %,
     on the number of processes.
 
+    Where the clip of every row is known, pairs of rows of one clip are left out, as in ``evaluate``: without
+    ``clip_ids`` the conditions that both sides share bias a joint distance downwards.
+
     Parameters
     ----------
     dims
@@ -119,12 +122,13 @@ class KernelScore(EmbeddingScore):
         self, dims: Mapping[str, int], *, bandwidth: float | None = None, seed: int = 0, **options: Any
     ) -> None:
         self.bandwidth, self.seed = bandwidth, seed
-        super().__init__(dims, kind="raw" if list(dims) == ["audio"] else "balanced", **options)
+        super().__init__(dims, coordinates="raw" if list(dims) == ["audio"] else "balanced", **options)
 
     def _score(self, reference: Side, generated: Side) -> tuple[float, float | None]:
         assert isinstance(reference, SideRows)
         assert isinstance(generated, SideRows)
-        found = kernel_distance(reference.rows, generated.rows, bandwidth=self.bandwidth, seed=self.seed)
+        clips = (reference.clips, generated.clips) if reference.has_clips and generated.has_clips else None
+        found = kernel_distance(reference.rows, generated.rows, bandwidth=self.bandwidth, seed=self.seed, clips=clips)
         if not self.stderr:
             return found.value, None
         return found.value, clustered_stderr(found.influence, reference.clips, generated.clips)

@@ -63,7 +63,7 @@ class SideRows:
     dims
         Dimension of each block.
     rows, clips
-        The arrays.
+        The arrays; -1 for an unknown clip.
     """
 
     dims: dict[str, int]
@@ -72,10 +72,15 @@ class SideRows:
 
     @classmethod
     def of(cls, rows: Rows, dims: Mapping[str, int], clips: Tensor | None = None) -> SideRows:
-        """Return rows on the CPU; all of one clip where clips do not matter."""
+        """Return rows on the CPU; of unknown clips where these do not matter."""
         array = rows.cpu().numpy() if isinstance(rows, Tensor) else rows
-        numbers = np.zeros(len(array), np.int64) if clips is None else clips.cpu().numpy()
+        numbers = np.full(len(array), -1) if clips is None else clips.cpu().numpy()
         return cls(dict(dims), array, numbers)
+
+    @property
+    def has_clips(self) -> bool:
+        """Whether the clip of every row is known."""
+        return bool((self.clips >= 0).all())
 
     @property
     def stats(self) -> JointStats:
@@ -118,16 +123,18 @@ def joined_rows(
     return torch.cat(parts, dim=1)
 
 
-def clip_numbers(ids: ClipIds, rows_n: int) -> Tensor:
-    """Return a 63-bit number for the clip of each row, the same in every process; shape (rows_n,), int64.
+def clip_numbers(ids: ClipIds | None, rows_n: int) -> Tensor:
+    """Return a number for the clip of each row, the same in every process: 63 bits of a hash, -1 for an unknown clip.
 
     Raises
     ------
     MetricError
         If there are not as many ids as rows.
     """
+    if ids is None:
+        return torch.full((rows_n,), -1, dtype=torch.int64)
     names = [str(name) for name in (ids.tolist() if isinstance(ids, Tensor | np.ndarray) else ids)]
     if len(names) != rows_n:
-        raise MetricError(f"`clip_ids` must give the clip of each of the {rows_n} windows; got {len(names)}")
+        raise MetricError(f"there must be a clip id for each of the {rows_n} windows; got {len(names)}")
     digests = (blake2b(name.encode(), digest_size=8).digest() for name in names)
     return torch.tensor([int.from_bytes(digest, "big") >> 1 for digest in digests], dtype=torch.int64)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy.typing as npt
 import torch
@@ -17,7 +17,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.exceptions import TorchMetricsUserError
 
 from t2av_bench.errors import MetricError, UsageError
-from t2av_bench.metrics.joint import Balance, Kind
+from t2av_bench.metrics.joint import Balance
 from t2av_bench.metrics.states import (
     ClipIds,
     Rows,
@@ -30,6 +30,7 @@ from t2av_bench.metrics.states import (
 )
 from t2av_bench.metrics.stats import JointStats
 
+Coordinates = Literal["raw", "balanced"]
 Side = JointStats | SideRows
 Reference = JointStats | Mapping[str, npt.NDArray[Any] | Tensor]
 Value = Tensor | dict[str, Tensor]
@@ -42,14 +43,15 @@ class EmbeddingScore(Metric):
     ----------
     dims
         Dimension of each block, in order: ``audio``, and ``video`` and ``text`` if the score is over them.
-    kind
-        ``raw``, ``balanced`` or ``index``: the coordinates, and the formula.
+    coordinates
+        ``raw`` features or ``balanced`` ones (:class:`~t2av_bench.metrics.Balance`), fitted on the reference.
     reference
         The reference's rows by block, or their :class:`~t2av_bench.metrics.JointStats`. None: fed by
         ``update(..., real=True)``.
+    reference_clip_ids
+        Clip of each row of a reference that is given as rows.
     stderr
-        Keep rows and clips, and let ``compute`` return ``{"value": ..., "stderr": ...}``. Every ``update`` then needs
-        ``clip_ids``, and the reference must be fed.
+        Keep rows and clips, and let ``compute`` return ``{"value": ..., "stderr": ...}``. Every row needs its clip.
     reset_real_features
         Whether ``reset`` forgets a reference that was fed.
     **kwargs
@@ -72,8 +74,9 @@ class EmbeddingScore(Metric):
         self,
         dims: Mapping[str, int],
         *,
-        kind: Kind = "raw",
+        coordinates: Coordinates = "raw",
         reference: Reference | None = None,
+        reference_clip_ids: ClipIds | None = None,
         stderr: bool = False,
         reset_real_features: bool = True,
         **kwargs: Any,
@@ -82,16 +85,16 @@ class EmbeddingScore(Metric):
         unknown = set(dims) - {"audio", "video", "text"}
         if unknown or "audio" not in dims:
             raise UsageError(f"`dims` must hold audio, and may hold video and text; got {', '.join(dims)}")
-        if stderr and reference is not None:
-            raise UsageError("a standard error needs the clips of the reference: feed it by update(..., real=True)")
-        self.dims, self.kind, self.stderr = dict(dims), kind, stderr
+        if stderr and reference is not None and reference_clip_ids is None:
+            raise UsageError("a standard error needs the clips of the reference: its rows, and `reference_clip_ids`")
+        self.dims, self.coordinates, self.stderr = dict(dims), coordinates, stderr
         self.reset_real_features = reset_real_features
         self._keeps_rows = stderr or self.needs_rows
         self._watched: list[tuple[Tensor, Tensor]] | None = None  # the batch, while forward() runs
         self._balance: Balance | None = None
         self._given: Side | None = None
         if reference is not None:
-            self._give(reference)
+            self._give(reference, reference_clip_ids)
         for side in ("reference", "generated"):
             for name, empty in self._states(side).items():
                 if name.endswith("_moments"):
@@ -122,7 +125,7 @@ class EmbeddingScore(Metric):
         real
             Whether these are of the reference; else they are generated.
         clip_ids
-            Clip of each window; needed with ``stderr=True``.
+            Clip of each window; needed with ``stderr=True``, and used by kernel distances where both sides have them.
 
         Raises
         ------
@@ -197,7 +200,7 @@ class EmbeddingScore(Metric):
         if clip_ids is None and self.stderr:
             raise UsageError("stderr=True needs `clip_ids`: clips, not windows, are the sample")
         rows = joined_rows(blocks, self.dims, self._balance, self.device)
-        clips = torch.zeros(len(rows), dtype=torch.int64) if clip_ids is None else clip_numbers(clip_ids, len(rows))
+        clips = clip_numbers(clip_ids, len(rows))
         if len(rows) == 0:
             return
         side = "reference" if real else "generated"
@@ -245,7 +248,7 @@ class EmbeddingScore(Metric):
         side = SideRows.of(rows, self._state_dims, clips)
         return side if self._keeps_rows else side.stats
 
-    def _give(self, reference: Reference) -> None:
+    def _give(self, reference: Reference, clip_ids: ClipIds | None) -> None:
         """Take a reference that is known beforehand."""
         if isinstance(reference, JointStats):
             absent = [block for block in self.dims if block not in reference.dims]
@@ -258,18 +261,18 @@ class EmbeddingScore(Metric):
         else:
             rows = joined_rows(reference, self.dims, None, torch.device("cpu")).numpy()
             stats = SideRows.of(rows, self.dims).stats
-        if rows is None and self._keeps_rows:
-            raise MetricError("a kernel distance needs the rows of the reference; got their moments only")
         given: Side = stats
-        if rows is not None and self._keeps_rows:
-            given = SideRows.of(rows, self.dims)
-        if self.kind != "raw":
+        if self._keeps_rows:
+            if rows is None:
+                raise MetricError("the score needs the rows of the reference; got their moments only")
+            given = SideRows.of(rows, self.dims, clip_numbers(clip_ids, len(rows)))
+        if self.coordinates == "balanced":
             self._balance = _fitted(stats)
             given = _balanced(given, self._balance)
         self._given = given
 
     def _result(self, reference: Side, generated: Side) -> Value:
-        if self.kind != "raw" and self._balance is None:
+        if self.coordinates == "balanced" and self._balance is None:
             balance = _fitted(reference.stats if isinstance(reference, SideRows) else reference)
             reference, generated = _balanced(reference, balance), _balanced(generated, balance)
         value, stderr = self._score(reference, generated)
@@ -298,7 +301,5 @@ def _balanced(side: Side, balance: Balance) -> Side:
 
 def _fitted(reference: JointStats) -> Balance:
     balance = Balance.fit(reference)
-    dead = [block for block in reference.dims if not balance.maps[block].any()]
-    if dead:
-        raise MetricError(f"the score is undefined: the {dead[0]} features are the same in every window")
+    balance.check("the score", list(reference.dims))
     return balance

@@ -71,8 +71,9 @@ class ClipScore(EmbeddingScore):
     progress
         Whether to show a bar while a reference is embedded.
     **options
-        ``stderr`` and ``reset_real_features``, see :class:`~t2av_bench.metrics.streaming.EmbeddingScore`; ``balanced``
-        of the Fréchet distances; ``bandwidth`` and ``seed`` of the kernel distances; torchmetrics' own.
+        ``reference_clip_ids``, ``stderr`` and ``reset_real_features``, see
+        :class:`~t2av_bench.metrics.streaming.EmbeddingScore`; ``balanced`` of the Fréchet distances; ``bandwidth`` and
+        ``seed`` of the kernel distances; torchmetrics' own.
 
     Raises
     ------
@@ -106,8 +107,11 @@ class ClipScore(EmbeddingScore):
             if not self.extractors:
                 raise UsageError("a reference of files needs extractors: features='paper' or 'lite'")
             sources = reference_clips(reference, data_dir, list(dims))
-            clips = embedded_clips(sources, self.extractors, clip_means=self.clip_means, progress=progress)
-            reference = rows_of(clips) if self.needs_rows else stats_of(clips, dims)
+            clips = embedded_clips(sources.values(), self.extractors, clip_means=self.clip_means, progress=progress)
+            if self.needs_rows or options.get("stderr"):
+                reference, options["reference_clip_ids"] = rows_of(clips, sources)
+            else:
+                reference = stats_of(clips, dims)
         super().__init__(dims, reference=reference, **options)
 
     def update(
@@ -138,7 +142,8 @@ class ClipScore(EmbeddingScore):
         real
             Whether these are of the reference; else they are generated.
         clip_ids
-            One per clip (with ready embeddings: one per window); needed with ``stderr=True``.
+            One per clip (with ready embeddings: one per window); needed with ``stderr=True``, and used by kernel
+            distances.
         sr_hz, fps
             Sample rate of the sound, frames per second.
         duration_s

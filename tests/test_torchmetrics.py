@@ -18,7 +18,6 @@ from t2av_bench.manifests.mini import make_clip, render
 from t2av_bench.manifests.mini.predictions import write_prediction_sets
 from t2av_bench.media import read_clip_audio, read_frames
 from t2av_bench.media.in_memory import clip_signal, frames_at
-from t2av_bench.metrics import joint_kernel_distance, kernel_distance
 from t2av_bench.models.extractors import AudioExtractor, get_extractor
 from t2av_bench.models.extractors.in_memory import ClipBatch, embed_clips
 from t2av_bench.torchmetrics import FAD, FATD, FAVD, FAVTD, FD, KAD, KATD, KAVD, KAVTD, ATIndex, AVIndex, ClipScore
@@ -115,21 +114,15 @@ def test_a_folder_can_be_the_reference(world: World, name: str) -> None:
 
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("name", KERNEL)
-def test_kernel_distances_are_those_of_the_functions(world: World, name: str, before: bool) -> None:
-    metric = KERNEL[name]("lite", reference=world.manifest if before else None)
+def test_kernel_distances_are_those_of_evaluate(world: World, name: str, before: bool) -> None:
+    metric = KERNEL[name]("lite", stderr=True, reference=world.manifest if before else None)
     if not before:
         world.feed(metric, real=True)
     world.feed(metric, real=False)
-    extractors, sides = metric.extractors, []
-    for sound in (world.real, world.generated):
-        clips = ClipBatch(list(sound.numpy()), 16_000, list(world.conditions["video"].numpy()), 25,
-                          world.conditions["text"])  # fmt: skip
-        sides.append(embed_clips(extractors, clips)[0])
-    if name == "KAD":
-        expected = kernel_distance(sides[0]["audio"], sides[1]["audio"]).value
-    else:
-        expected = joint_kernel_distance(*sides).value
-    assert float(metric.compute()) == pytest.approx(expected, rel=1e-9)
+    found = metric.compute()
+    assert isinstance(found, dict)
+    assert float(found["value"]) == pytest.approx(world.result.scores[name].value, rel=1e-9)
+    assert float(found["stderr"]) == pytest.approx(world.result.scores[name].stderr, rel=1e-6)
 
 
 def test_a_training_loop(world: World) -> None:

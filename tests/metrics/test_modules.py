@@ -39,14 +39,15 @@ def world(seed: int, n: int = 240, offset: float = 0.0) -> tuple[Blocks, Blocks]
     return reference, {"audio": 0.5 * cause + 1.2 * rng.normal(size=(n, 6)) + 0.3 + offset, **shared}
 
 
-def by_function(name: str, reference: Blocks, generated: Blocks) -> float:
-    """The value of a score by the functions of the package."""
+def by_function(name: str, reference: Blocks, generated: Blocks, *, clips_known: bool = False) -> float:
+    """The value of a score by the functions of the package; clips of four windows."""
     if name.startswith("K"):
-        blocks = METRICS["F" + name[1:]].blocks
+        blocks = METRICS[name].blocks
+        clips = (np.arange(240) // 4, np.arange(240) // 4) if clips_known else None
         if blocks == ("audio",):
-            return kernel_distance(reference["audio"], generated["audio"]).value
+            return kernel_distance(reference["audio"], generated["audio"], clips=clips).value
         sides = [{block: side[block] for block in blocks} for side in (reference, generated)]
-        return joint_kernel_distance(*sides).value
+        return joint_kernel_distance(*sides, clips=clips).value
     spec, stats = METRICS[name], []
     for side in (reference, generated):
         stats.append(JointStats({block: DIMS[block] for block in spec.blocks}))
@@ -56,7 +57,7 @@ def by_function(name: str, reference: Blocks, generated: Blocks) -> float:
 
 
 def metric_of(name: str, **options: Any) -> EmbeddingScore:
-    spec = METRICS["F" + name[1:] if name.startswith("K") else name]
+    spec = METRICS[name]
     dims = {block: DIMS[block] for block in spec.blocks}
     if name.startswith("K"):
         return KernelScore(dims, **options)
@@ -65,10 +66,10 @@ def metric_of(name: str, **options: Any) -> EmbeddingScore:
     return FrechetScore(dims, balanced=spec.kind == "balanced", **options)
 
 
-def feed(metric: EmbeddingScore, blocks: Blocks, batch_n: int = 70, **options: Any) -> None:
+def feed(metric: EmbeddingScore, blocks: Blocks, batch_n: int = 70, first: int = 0, **options: Any) -> None:
     for start in range(0, len(blocks["audio"]), batch_n):
         part = {block: torch.from_numpy(rows[start : start + batch_n]) for block, rows in blocks.items()}
-        clips = {"clip_ids": np.arange(start, start + batch_n)[: len(part["audio"])] // 4} if metric.stderr else {}
+        clips = {"clip_ids": (first + np.arange(start, start + len(part["audio"]))) // 4} if metric.stderr else {}
         metric.update(**part, **clips, **options)
 
 
@@ -130,7 +131,7 @@ def test_the_standard_error_is_clustered_by_clip(name: str) -> None:
     feed(metric, generated)
     found = metric.compute()
     assert isinstance(found, dict)
-    assert float(found["value"]) == pytest.approx(by_function(name, reference, generated), rel=1e-9)
+    assert float(found["value"]) == pytest.approx(by_function(name, reference, generated, clips_known=True), rel=1e-9)
     assert float(found["stderr"]) > 0
     if name == "FAD":
         clips = [str(row // 4) for row in range(240)]
@@ -149,6 +150,19 @@ def test_clips_are_known_across_the_sides_and_by_name() -> None:
         metric.update(x + 1 + 0.1 * rng.normal(size=x.shape), clip_ids=[f"{prefix}{row}" for row in range(200)])
         errors.append(float(metric.compute()["stderr"]))
     assert errors[0] < 0.3 * errors[1]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_kernel_distances_leave_pairs_of_one_clip_out_where_clips_are_known(before: bool) -> None:
+    reference, generated = world(0)
+    clips = np.arange(240) // 4
+    metric = metric_of("KAVD", reference=reference if before else None, reference_clip_ids=clips if before else None)
+    if not before:
+        metric.update(**reference, real=True, clip_ids=clips)
+    metric.update(**generated, clip_ids=clips)
+    expected = by_function("KAVD", reference, generated, clips_known=True)
+    assert float(metric.compute()) == pytest.approx(expected, rel=1e-9)
+    assert abs(by_function("KAVD", reference, generated) - expected) > 1e-4
 
 
 def saved_and_loaded(metric: EmbeddingScore, fresh: Callable[[], EmbeddingScore]) -> EmbeddingScore:
@@ -176,10 +190,10 @@ def test_half_a_set_is_finished_after_a_journey(name: str, options: dict[str, bo
     feed(metric, reference, real=True)
     feed(metric, {block: rows[:120] for block, rows in generated.items()}, batch_n=60)
     metric = JOURNEYS[journey](metric, lambda: metric_of(name, **options))
-    feed(metric, {block: rows[120:] for block, rows in generated.items()}, batch_n=60)
+    feed(metric, {block: rows[120:] for block, rows in generated.items()}, batch_n=60, first=120)
     found = metric.compute()
     value = found["value"] if isinstance(found, dict) else found
-    assert float(value) == pytest.approx(by_function(name, reference, generated), rel=1e-9)
+    assert float(value) == pytest.approx(by_function(name, reference, generated, clips_known=bool(options)), rel=1e-9)
 
 
 def test_what_was_loaded_can_be_computed_at_once() -> None:
@@ -313,7 +327,7 @@ def test_bad_input_is_refused_with_its_reason() -> None:
         metric_of("FAVD", reference=reference).update(**reference, real=True)
     with pytest.raises(UsageError, match="stderr=True needs `clip_ids`"):
         metric_of("FAD", stderr=True).update(reference["audio"])
-    with pytest.raises(MetricError, match="clip of each of the 240 windows; got 3"):
+    with pytest.raises(MetricError, match="a clip id for each of the 240 windows; got 3"):
         metric_of("FAD", stderr=True).update(reference["audio"], clip_ids=[1, 2, 3])
     with pytest.raises(UsageError, match="a standard error needs the clips of the reference"):
         metric_of("FAD", stderr=True, reference=reference)
@@ -325,7 +339,7 @@ def test_bad_input_is_refused_with_its_reason() -> None:
     stats.update(audio=reference["audio"])
     with pytest.raises(MetricError, match="it has no video block"):
         metric_of("FAVD", reference=stats)
-    with pytest.raises(MetricError, match="needs the rows of the reference; got their moments only"):
+    with pytest.raises(MetricError, match="the score needs the rows of the reference; got their moments only"):
         metric_of("KAD", reference=stats)
     with pytest.raises(MetricError, match=r"must have the dimensions \{'audio': 7\}; got \{'audio': 6\}"):
         FrechetScore({"audio": 7}, reference=stats)
