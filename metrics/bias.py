@@ -17,7 +17,7 @@ n = 900: plain 4.18, half-split 2.83.) The floor is always defined.
 They assume that a clip's generated sound depends on no other clip of the set, and that clips, not only windows, are
 many: windows of one clip that resemble each other count for less. (Simulated: 128 clips of 4 windows that share half
 their variance, d = 64, truth 0.41: plain 5.09, half-split 0.78; with 256 clips 0.50, with d = 16 0.42.) There,
-:func:`quarter_split_corrected` removes the next term, too (0.42 and 0.40), for about 15 % more spread: intervals of
+:func:`quarter_split_corrected` removes the next term, too (0.42 and 0.40), for about 13 % more spread: intervals of
 ± 1.96 influence-function errors around it cover the truth in 95 % of those runs, around the half-split one in 68 %.
 
 Differences from other implementations
