@@ -197,22 +197,3 @@ def test_scores_use_the_blocks_in_their_names():
     )
     with pytest.raises(MetricError, match="FAVD-b needs a Balance"):
         joint_score(METRICS["FAVD-b"], ref, gen, None)
-
-
-def test_the_scale_of_the_condition_leads_from_fad_to_the_conditional_distance():
-    """Scale α → 0 gives FAD, α → ∞ the conditional Fréchet distance (Soloveitchik et al., 2021, arXiv:2103.11521)."""
-    reference, generated = world(400, 0), world(400, 1)
-    video = reference["video"][:, :5]
-    x, y = reference["audio"], 0.7 * generated["audio"] + 0.2 + 0.5 * np.roll(reference["audio"], 1, axis=1)
-
-    def distance(alpha: float) -> float:
-        return frechet_distance(np.hstack([x, alpha * video]), np.hstack([y, alpha * video]))
-
-    assert distance(1e-7) == pytest.approx(frechet_distance(x, y), rel=1e-6)
-    centred = [side - side.mean(axis=0) for side in (x, y, video)]
-    slopes = [np.linalg.lstsq(centred[2], side, rcond=None)[0] for side in centred[:2]]
-    residuals = [side - centred[2] @ slope for side, slope in zip(centred[:2], slopes, strict=True)]
-    explained = np.square(centred[2] @ (slopes[0] - slopes[1])).sum() / 399
-    conditional = np.square(x.mean(axis=0) - y.mean(axis=0)).sum() + explained + frechet_distance(*residuals)
-    assert distance(1e4) == pytest.approx(conditional, rel=1e-5)
-    assert distance(1e-7) < distance(1.0) < distance(1e4)
