@@ -24,7 +24,8 @@ Alignment index
 where ⊥ sets the covariance between generated audio and condition to zero, the closed form of random pairing. 1: the
 generated sound is as tied to the condition as the real sound is; 0: no better than random pairing; it may be negative.
 With few clips a real random pairing falls below 0, because a sample of it keeps chance covariances that the closed form
-has not: sounds swapped between clips of other families score -0.32 on the 128 clips of the mini world.
+has not: sounds swapped between clips of other families score -0.32 on the 128 clips of the mini world. With
+``null="re-pairing"`` the zero point is the mean of such pairings (:mod:`t2av_bench.metrics.pairing`).
 
 Differences from other implementations
 --------------------------------------
@@ -34,6 +35,7 @@ depend on the order of features. No other public code computes FATD, FA(VT)D, th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -41,55 +43,13 @@ import numpy as np
 from scipy import linalg
 
 from t2av_bench.errors import MetricError
+from t2av_bench.metrics.catalogue import MetricSpec
 from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.stats import Float64Array, JointStats, check_same_blocks
 
-Kind = Literal["raw", "balanced", "index"]
+Null = Literal["closed_form", "re-pairing"]
 MAX_AXES = 64
 WINDOWS_PER_AXIS = 10
-
-
-@dataclass(frozen=True)
-class MetricSpec:
-    """What a score is computed from.
-
-    Attributes
-    ----------
-    name
-        As it stands in tables and result files.
-    blocks
-        Blocks of the joint features; ``clip_audio`` is the clip-level audio embedding of FD.
-    kind
-        ``raw`` distance, ``balanced`` distance, or alignment ``index``.
-    higher_is_better
-        False for distances.
-    version
-        Raised whenever the same input would give another value.
-    """
-
-    name: str
-    blocks: tuple[str, ...]
-    kind: Kind
-    higher_is_better: bool = False
-    version: int = 1
-
-
-METRICS: dict[str, MetricSpec] = {
-    spec.name: spec
-    for spec in (
-        MetricSpec("FD", ("clip_audio",), "raw"),
-        MetricSpec("FAD", ("audio",), "raw"),
-        MetricSpec("FAVD", ("audio", "video"), "raw"),
-        MetricSpec("FATD", ("audio", "text"), "raw"),
-        MetricSpec("FA(VT)D", ("audio", "video", "text"), "raw"),
-        MetricSpec("FAD-b", ("audio",), "balanced"),
-        MetricSpec("FAVD-b", ("audio", "video"), "balanced"),
-        MetricSpec("FATD-b", ("audio", "text"), "balanced"),
-        MetricSpec("FA(VT)D-b", ("audio", "video", "text"), "balanced"),
-        MetricSpec("AV-index", ("audio", "video"), "index", higher_is_better=True),
-        MetricSpec("AT-index", ("audio", "text"), "index", higher_is_better=True),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -130,13 +90,32 @@ class Balance:
             maps[block], axes[block] = basis * scale, basis.shape[1]
         return cls(maps, axes)
 
+    def check(self, score: str, blocks: Sequence[str]) -> None:
+        """Raise :class:`MetricError` if a score is undefined because one of its blocks does not vary."""
+        dead = [block for block in blocks if not self.maps[block].any()]
+        if dead:
+            raise MetricError(f"{score} is undefined: the {dead[0]} features are the same in every window")
+
     def apply(self, stats: JointStats) -> JointStats:
         """Return the statistics in balanced coordinates."""
         return stats.project({block: self.maps[block] for block in stats.dims})
 
 
-def alignment_index(reference: JointStats, generated: JointStats) -> float:
+def alignment_index(
+    reference: JointStats, generated: JointStats, *, null: Null = "closed_form", re_paired: Sequence[JointStats] = ()
+) -> float:
     """Alignment index of audio with a condition, from balanced statistics over ``audio`` and one condition block.
+
+    Parameters
+    ----------
+    reference, generated
+        Balanced statistics.
+    null
+        What scores 0: ``closed_form`` (no covariance of generated audio and condition), or ``re-pairing`` (the mean of
+        real random pairings of whole clips, which is nearly unbiased with few clips, too).
+    re_paired
+        With ``re-pairing``: statistics of the generated side, balanced, every clip's condition paired with another
+        clip's sound (:func:`~t2av_bench.metrics.pairing.re_paired`).
 
     Returns
     -------
@@ -146,9 +125,10 @@ def alignment_index(reference: JointStats, generated: JointStats) -> float:
     Raises
     ------
     MetricError
-        If the reference's own audio does not covary with the condition, so that there is nothing to lose.
+        If the reference's own audio does not covary with the condition, so that there is nothing to lose, or there are
+        no re-pairings for ``re-pairing``.
     """
-    audio_only, joint, unpaired = index_distances(reference, generated)
+    audio_only, joint, unpaired = index_distances(reference, generated, null=null, re_paired=re_paired)
     return 1.0 - (joint - audio_only) / (unpaired - audio_only)
 
 
@@ -160,8 +140,10 @@ class IndexDistances(NamedTuple):
     unpaired: float
 
 
-def index_distances(reference: JointStats, generated: JointStats) -> IndexDistances:
-    """Compute the distances that :func:`alignment_index` is made of.
+def index_distances(
+    reference: JointStats, generated: JointStats, *, null: Null = "closed_form", re_paired: Sequence[JointStats] = ()
+) -> IndexDistances:
+    """Compute the distances that :func:`alignment_index` is made of, from the same arguments.
 
     Raises
     ------
@@ -171,7 +153,17 @@ def index_distances(reference: JointStats, generated: JointStats) -> IndexDistan
     check_same_blocks(reference, generated)
     audio_only = frechet_distance(reference.select("audio"), generated.select("audio"))
     joint = frechet_distance(reference, generated)
-    unpaired = frechet_distance(reference, generated.without_cross("audio"))
+    if null == "closed_form":
+        unpaired = frechet_distance(reference, generated.without_cross("audio"))
+    else:
+        if not re_paired:
+            raise MetricError("the re-pairing zero point needs at least one re-pairing; got none")
+        # Where clips have unequal numbers of windows, re-pairing changes the audio a little, and only that is undone.
+        losses = [
+            frechet_distance(reference, pairing) - frechet_distance(reference.select("audio"), pairing.select("audio"))
+            for pairing in re_paired
+        ]
+        unpaired = audio_only + float(np.mean(losses))
     # Both balanced blocks have a total variance of 1, so this is a bound on an absolute scale.
     if unpaired - audio_only < 1e-9:
         raise MetricError("the index is undefined: the reference's audio does not covary with the condition")
@@ -184,7 +176,7 @@ def joint_score(spec: MetricSpec, reference: JointStats, generated: JointStats, 
     Parameters
     ----------
     spec
-        The score; see :data:`METRICS`.
+        A Fréchet score; see :data:`~t2av_bench.metrics.METRICS`.
     reference, generated
         Statistics over the same blocks.
     balance
@@ -214,9 +206,7 @@ def score_stats(spec: MetricSpec, stats: JointStats, balance: Balance | None) ->
         return chosen
     if balance is None:
         raise MetricError(f"{spec.name} needs a Balance fitted on the reference")
-    dead = [block for block in spec.blocks if not balance.maps[block].any()]
-    if dead:
-        raise MetricError(f"{spec.name} is undefined: the {dead[0]} features are the same in every window")
+    balance.check(spec.name, spec.blocks)
     return balance.apply(chosen)
 
 

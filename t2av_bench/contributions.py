@@ -21,7 +21,7 @@ from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr
 from t2av_bench.protocol import Pooling
 from t2av_bench.results import Score
-from t2av_bench.scoring import ClipJobs, Float32Array, Scored, SideStats, clip_rows
+from t2av_bench.scoring import ClipJobs, Float32Array, Scored, SideStats, clip_rows, frechet_jobs
 
 # Clips whose samples are in memory at once: enough rows for a matrix product to run at full speed.
 BATCH_CLIPS = 64
@@ -44,38 +44,45 @@ def clip_contributions(
     sides
         Statistics of the reference and of the generated side.
     scored
-        The scores, with the balance behind them. The balance is held fixed: that it is fitted on the reference adds
-        nothing.
+        The scores, with their influence functions and the balance behind them. The balance is held fixed: that it is
+        fitted on the reference adds nothing.
 
     Returns
     -------
     dict
-        Score name to an array of shape (clips,), in the unit of the score. Each adds up to zero; a clip above zero
-        draws the score up, and without it the score would be lower by about that much. All are exactly zero where the
-        score does not change to first order, as that of a set against itself.
+        Name of each score with an influence function to an array of shape (clips,), in the unit of the score. Each adds
+        up to zero; a clip above zero draws the score up, and without it the score would be lower by about that much.
+        All are exactly zero where the score does not change to first order, as that of a set against itself.
     """
-    maps: dict[str, _InfluenceMap] = {}
-    scales: dict[str, float] = {}
-    for name in scored.scores:
-        spec = METRICS[name]
-        reference, generated = (score_stats(spec, side.of(spec), scored.balance) for side in sides)
-        scales[name] = 1.0 if spec.kind == "index" else reference.total_variance
-        kind = IndexInfluenceMap if spec.kind == "index" else InfluenceMap
-        maps[name] = kind.fit(reference, generated)
+    maps = {name: scored.maps[name] for name in scored.scores if name in scored.maps}
+    scales = {
+        name: 1.0 if METRICS[name].kind == "index" else _variance(METRICS[name], sides[0], scored.balance)
+        for name in maps
+    }
+    if not maps:
+        return {}
     contributions = _second_pass(clips, cache, pooling, maps, sides, scored.balance)
     return {name: _without_rounding(values, scales[name]) for name, values in contributions.items()}
 
 
 def with_stderr(scores: Mapping[str, Score], contributions: Mapping[str, Float64Array]) -> dict[str, Score]:
     """Return the scores with the standard errors that follow from the clips' contributions."""
-    return {name: replace(score, stderr=contributions_stderr(contributions[name])) for name, score in scores.items()}
-
-
-def by_clip(clips: Sequence[ClipJobs], contributions: Mapping[str, Float64Array]) -> dict[str, dict[str, float]]:
-    """Return the contributions as clip id to score name to number."""
     return {
-        clip.clip_id: {name: float(values[i]) for name, values in contributions.items()} for i, clip in enumerate(clips)
+        name: replace(score, stderr=contributions_stderr(contributions[name])) if name in contributions else score
+        for name, score in scores.items()
     }
+
+
+def by_clip(clips: Sequence[ClipJobs], numbers: Mapping[str, Float64Array]) -> dict[str, dict[str, float]]:
+    """Return one number per score and clip as clip id to score name to number, without those that are NaN."""
+    return {
+        clip.clip_id: {name: float(values[i]) for name, values in numbers.items() if not np.isnan(values[i])}
+        for i, clip in enumerate(clips)
+    }
+
+
+def _variance(spec: MetricSpec, reference: SideStats, balance: Balance | None) -> float:
+    return score_stats(spec, reference.of(spec), balance).total_variance
 
 
 def _second_pass(
@@ -90,7 +97,9 @@ def _second_pass(
     totals: dict[str, Float64Array] = {name: np.zeros(len(clips)) for name in maps}
     for which, side in enumerate(sides):
         for first in range(0, len(clips), BATCH_CLIPS):
-            batch = [clip_rows(clip.side(which == 1), cache, pooling) for clip in clips[first : first + BATCH_CLIPS]]
+            batch = [
+                clip_rows(frechet_jobs(clip, which == 1), cache, pooling) for clip in clips[first : first + BATCH_CLIPS]
+            ]
             samples = _Samples(batch, balance)
             for name, fitted in maps.items():
                 spec = METRICS[name]

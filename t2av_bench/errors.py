@@ -12,6 +12,8 @@
     ├── CacheError         the embedding cache cannot be read or written
     ├── ResultError        a result file does not follow the schema
     ├── TrainingError      training cannot go on: names the stage, the step and the last good checkpoint
+    ├── TableError         a table that a person wrote is malformed: names the row and the column
+    ├── ComparisonError    results cannot be set against each other: says what differs
     └── MetricError        arrays that no score can be computed from (also a ``ValueError``)
 
 The command line prints their message as one line and exits with 1 (``UsageError``: 2). Any other exception that
@@ -129,6 +131,14 @@ class ResultError(T2AVBenchError):
 
 class TrainingError(T2AVBenchError):
     """Training cannot go on."""
+
+
+class TableError(T2AVBenchError):
+    """A table that a person wrote, such as one of ratings, is malformed."""
+
+
+class ComparisonError(T2AVBenchError):
+    """Results cannot be set against each other or against ratings."""
 
 
 class MetricError(T2AVBenchError, ValueError):

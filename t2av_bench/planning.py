@@ -10,25 +10,30 @@ from t2av_bench.checking import CheckReport, FileNeed
 from t2av_bench.embedding import EmbeddingJob, embed_captions
 from t2av_bench.errors import Problem
 from t2av_bench.manifests import Clip
-from t2av_bench.models.extractors import ClipSource, Extractor
+from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
 from t2av_bench.predictions import Matching
-from t2av_bench.protocol import Protocol
 from t2av_bench.scoring import ClipJobs
+
+_SHORTEST_S = {"window": 0.975, "segment": 0.64}
 
 
 def too_short_clips(clips: Sequence[Clip], extractors: dict[str, Extractor]) -> list[Problem]:
-    """List clips whose nominal duration holds no window."""
-    windowed = [extractor for extractor in extractors.values() if extractor.unit == "window"]
+    """List clips whose nominal duration holds no window, or no segment, of some extractor."""
     return [
-        Problem(clip.clip_id, "too_short", "", f"the manifest says {clip.duration_s:g} s; a window needs 0.975 s")
+        Problem(
+            clip.clip_id, "too_short", "", f"the manifest says {clip.duration_s:g} s; a {unit} needs {shortest_s} s"
+        )
         for clip in clips
-        if any(extractor.rows_n(clip.duration_s) == 0 for extractor in windowed)
+        for unit, shortest_s in _SHORTEST_S.items()
+        if any(extractor.unit == unit and extractor.rows_n(clip.duration_s) == 0 for extractor in extractors.values())
     ]
 
 
-def file_needs(clips: Sequence[Clip], media: dict[str, Path], matching: Matching, protocol: Protocol) -> list[FileNeed]:
+def file_needs(
+    clips: Sequence[Clip], media: dict[str, Path], matching: Matching, extractors: dict[str, Extractor]
+) -> list[FileNeed]:
     """List what must be read: the reference's range of its file, and the whole of each prediction."""
-    video = "video" in protocol.extractors
+    video = any(extractor.modality == "video" for extractor in extractors.values())
     needs = []
     for clip in clips:
         if clip.clip_id in media and clip.clip_id in matching.files:
@@ -40,12 +45,18 @@ def file_needs(clips: Sequence[Clip], media: dict[str, Path], matching: Matching
 
 
 def caption_problems(clips: Sequence[Clip], extractors: dict[str, Extractor], cache: EmbeddingCache) -> list[Problem]:
-    """Embed all captions, which is cheap, so that one without a known word is found before anything costly."""
-    if "text" not in extractors:
-        return []
-    jobs = {clip.clip_id: _caption_job(clip, extractors["text"]) for clip in clips}
-    failures = embed_captions(list(jobs.values()), cache)
-    return [Problem(clip_id, "caption", "", failures[job.key]) for clip_id, job in jobs.items() if job.key in failures]
+    """Embed all captions where one may lack a known word, so that it is found before anything costly."""
+    problems = []
+    for extractor in extractors.values():
+        if isinstance(extractor, TextExtractor) and not extractor.takes_any_caption:
+            jobs = {clip.clip_id: _caption_job(clip, extractor) for clip in clips}
+            failures = embed_captions(list(jobs.values()), cache)
+            problems += [
+                Problem(clip_id, "caption", "", failures[job.key])
+                for clip_id, job in jobs.items()
+                if job.key in failures
+            ]
+    return problems
 
 
 def _caption_job(clip: Clip, extractor: Extractor) -> EmbeddingJob:

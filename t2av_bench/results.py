@@ -5,18 +5,15 @@ The file's layout is ``result.schema.json`` beside this module; it is checked on
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from t2av_bench.errors import ResultError
-from t2av_bench.files import replacing
+from t2av_bench.per_clip import ClipTable, PerClip, per_clip_csv, per_clip_path, per_clip_record, read_per_clip
+from t2av_bench.schemas import first_violation, write_text
 
 SCHEMA_VERSION = 1
 
@@ -32,13 +29,29 @@ class Score:
     stderr
         Standard error, clustered by clip; None where it is not estimated.
     kind
-        ``raw`` or ``balanced`` squared Fréchet distance, or alignment ``index``.
+        As of :data:`t2av_bench.metrics.METRICS`: ``raw`` or ``balanced`` squared Fréchet distance, alignment ``index``,
+        or the kind of a companion.
     higher_is_better, version
         As the metric declares them.
     n_clips, n_windows
-        Clips on each side, and samples the statistics are over: windows, or clips where a clip is a sample.
+        Clips on each side, and samples the score is over: windows, or clips where a clip is a sample.
     d, rank
-        Dimension of the features the distance is over, and rank of the reference's covariance.
+        Dimension of the features a distance is over, and rank of the reference's covariance; None where a score knows
+        neither.
+    n_undefined
+        Clips for which the score is undefined and that it leaves out; not among ``n_clips``.
+    corrected
+        Fréchet distance without the leading term of its bias
+        (:func:`~t2av_bench.metrics.bias.half_split_corrected`); ``stderr`` is its standard error too.
+    fd_infinity
+        Fréchet distance extrapolated to infinitely many clips.
+    floor, floor_spread, floor_score
+        Mean distance between disjoint halves of the reference and its standard deviation over the halvings, and the
+        system's mean distance on the same footing: generated clips of one half against the reference of the other.
+    withheld
+        Why any of these is None, by name.
+    settings
+        Choices behind a companion, such as the bandwidth of a kernel.
     """
 
     value: float
@@ -48,8 +61,21 @@ class Score:
     version: int
     n_clips: int
     n_windows: int
-    d: int
-    rank: int
+    d: int | None = None
+    rank: int | None = None
+    n_undefined: int = 0
+    corrected: float | None = None
+    fd_infinity: float | None = None
+    floor: float | None = None
+    floor_spread: float | None = None
+    floor_score: float | None = None
+    withheld: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the result file, without what the score does not have."""
+        record = asdict(self)
+        return {name: value for name, value in record.items() if name == "stderr" or value not in (None, {})}
 
 
 @dataclass(frozen=True)
@@ -72,8 +98,14 @@ class Result:
         What a reader of the scores should know.
     per_clip
         Clip id to what the clip adds to each score, in the score's unit; see
-        :func:`t2av_bench.contributions.clip_contributions`. Not part of the result file, which stays small, nor of
-        equality: empty in a loaded result. :meth:`save_per_clip` writes it.
+        :func:`t2av_bench.contributions.clip_contributions`. Without the scores that have no standard error. Not part
+        of the result file, which stays small, nor of equality: :meth:`save` writes it as a table beside the file, and
+        :meth:`load` reads it if asked to.
+    clip_values
+        Clip id to the clip's own value of each score that is a mean over clips, such as ``KL-softmax``; without the
+        clips it is undefined for. Kept as ``per_clip`` is.
+    per_clip_file
+        Name and SHA-256 of that table, in a loaded result.
     """
 
     scores: dict[str, Score]
@@ -92,7 +124,9 @@ class Result:
     created: str
     tool_version: str
     schema_version: int = field(default=SCHEMA_VERSION)
-    per_clip: dict[str, dict[str, float]] = field(default_factory=dict, compare=False, repr=False)
+    per_clip: PerClip = field(default_factory=dict, compare=False, repr=False)
+    clip_values: PerClip = field(default_factory=dict, compare=False, repr=False)
+    per_clip_file: dict[str, str] | None = field(default=None, compare=False, repr=False)
 
     @property
     def comparable(self) -> bool:
@@ -101,13 +135,18 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the result file."""
-        record = asdict(replace(self, per_clip={}))
-        del record["per_clip"]
+        record = asdict(replace(self, scores={}, per_clip={}, clip_values={}))
+        del record["per_clip"], record["clip_values"]
+        if self.per_clip_file is None:
+            del record["per_clip_file"]
+        record["scores"] = {name: score.to_json() for name, score in self.scores.items()}
         record["comparable"] = self.comparable
         return record
 
     def save(self, path: str | Path) -> None:
-        """Write the result as JSON, under a temporary name first.
+        """Write the result as JSON, and beside it the contributions of clips, if it holds any.
+
+        Both under a temporary name first; see :mod:`t2av_bench.per_clip` for the second.
 
         Raises
         ------
@@ -115,26 +154,30 @@ class Result:
             If the file cannot be written, or the content breaks the schema (a bug of ours).
         """
         path = Path(path)
-        text = json.dumps(self.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        record = self.to_json()
+        table = self._clip_table() if self.per_clip else None
+        if table is not None:
+            record["per_clip_file"] = per_clip_record(per_clip_path(path), table)
+        text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         check_result(json.loads(text), str(path))
-        _write(path, text)
+        if table is not None:
+            write_text(per_clip_path(path), table)
+        write_text(path, text)
 
     def save_per_clip(self, path: str | Path) -> None:
-        """Write what each clip adds to each score as CSV: ``clip_id`` and one column per score, every digit kept.
+        """Write what each clip adds to each score as a table of its own; see :mod:`t2av_bench.per_clip`.
 
         Raises
         ------
         ResultError
-            If the file cannot be written, or the result was loaded from a file, which does not hold contributions.
+            If the file cannot be written, or the result was loaded without its contributions.
         """
         if not self.per_clip:
-            raise ResultError(f"{path}: a loaded result holds no contributions of clips; evaluate the system again")
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["clip_id", *self.scores])
-        for clip_id, contributions in self.per_clip.items():
-            writer.writerow([clip_id, *(repr(contributions[name]) for name in self.scores)])
-        _write(Path(path), out.getvalue())
+            raise ResultError(f"{path}: the result was loaded without contributions: Result.load(…, per_clip=True)")
+        write_text(Path(path), self._clip_table())
+
+    def _clip_table(self) -> str:
+        return per_clip_csv(ClipTable(self.per_clip, self.clip_values), list(self.scores))
 
     def worst_clips(self, score: str, count: int) -> list[tuple[str, float]]:
         """Return the clips that harm a score most, worst first, each with its contribution.
@@ -142,18 +185,26 @@ class Result:
         Those that draw a distance up, or an index down; clips that do not harm it are never among them.
         """
         sign = -1.0 if self.scores[score].higher_is_better else 1.0
-        found = [(clip_id, contributions[score]) for clip_id, contributions in self.per_clip.items()]
+        found = [(clip_id, values[score]) for clip_id, values in self.per_clip.items() if score in values]
         harmful = [(clip_id, value) for clip_id, value in found if sign * value > 0.0]
         return sorted(harmful, key=lambda item: -sign * item[1])[:count]
 
     @classmethod
-    def load(cls, path: str | Path) -> Result:
+    def load(cls, path: str | Path, *, per_clip: bool = False) -> Result:
         """Read a result file.
+
+        Parameters
+        ----------
+        path
+            The file.
+        per_clip
+            Whether to read the contributions of clips too, from the table beside the file.
 
         Raises
         ------
         ResultError
-            If the file is missing, no JSON, or breaks the schema; names the place in the file.
+            If the file is missing, no JSON, or breaks the schema: names the place in the file. With ``per_clip``, if
+            the table is missing, malformed or of another run.
         """
         try:
             record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
@@ -167,7 +218,10 @@ class Result:
         result = cls(scores=scores, **record)
         if stated != result.comparable:
             raise ResultError(f"{path}: `comparable` contradicts `not_comparable_because`")
-        return result
+        if not per_clip:
+            return result
+        table = read_per_clip(Path(path), result.per_clip_file, list(result.scores))
+        return replace(result, per_clip=table.contributions, clip_values=table.values)
 
 
 def check_result(record: Any, where: str) -> None:
@@ -178,37 +232,18 @@ def check_result(record: Any, where: str) -> None:
     ResultError
         Naming the first place that breaks it.
     """
-    from jsonschema import Draft202012Validator
-
     version = record.get("schema_version") if isinstance(record, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ResultError(
             f"{where}: has schema version {version}; this t2av-bench reads up to {SCHEMA_VERSION}: upgrade it"
         )
-    error = next(Draft202012Validator(_schema()).iter_errors(record), None)
-    if error is not None:
-        place = "/".join(map(str, error.absolute_path)) or "the top level"
-        message = error.message if len(error.message) < 200 else error.message[:200] + " …"
-        raise ResultError(f"{where}: is no t2av-bench result: at {place}: {message}")
+    violation = first_violation(record, "result")
+    if violation is not None:
+        raise ResultError(f"{where}: is no t2av-bench result: {violation}")
     for name, score in record["scores"].items():
-        if not math.isfinite(score["value"]):
+        numbers = [*score.values(), *score.get("settings", {}).values()]
+        if not all(math.isfinite(value) for value in numbers if isinstance(value, float)):
             raise ResultError(f"{where}: the score {name} must be finite")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ResultError(f"{path}: the result cannot be written ({error.strerror or error})") from error
-
-
-@lru_cache(maxsize=1)
-def _schema() -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads(files("t2av_bench").joinpath("result.schema.json").read_text(encoding="utf-8"))
-    return schema
 
 
 def _no_constant(name: str) -> float:

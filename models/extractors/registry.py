@@ -17,10 +17,17 @@ _BUILT_IN = {
     "c3d": "t2av_bench.models.extractors.c3d:C3DExtractor",
     "word2vec": "t2av_bench.models.extractors.word2vec:Word2VecExtractor",
     "panns": "t2av_bench.models.extractors.panns:PannsExtractor",
+    "panns-logits": "t2av_bench.models.extractors.panns:PannsLogitsExtractor",
     "i3d": "t2av_bench.models.extractors.i3d:I3DExtractor",
+    "clap-audio": "t2av_bench.models.extractors.clap:ClapAudioExtractor",
+    "clap-text": "t2av_bench.models.extractors.clap:ClapTextExtractor",
     "lite-audio": "t2av_bench.models.extractors.lite_audio:LiteAudioExtractor",
     "lite-video": "t2av_bench.models.extractors.lite_video:LiteVideoExtractor",
     "lite-text": "t2av_bench.models.extractors.lite_text:LiteTextExtractor",
+    "onset-strength": "t2av_bench.models.extractors.onset_strength:OnsetStrengthExtractor",
+    "synchformer-audio": "t2av_bench.models.extractors.synchformer:SynchformerAudioExtractor",
+    "synchformer-video": "t2av_bench.models.extractors.synchformer:SynchformerVideoExtractor",
+    "motion-energy": "t2av_bench.models.extractors.motion_energy:MotionEnergyExtractor",
 }
 
 

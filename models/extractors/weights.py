@@ -29,7 +29,7 @@ __all__ = [
     "apply_state_dict",
     "file_sha256",
     "find_weights",
-    "layout_faults",
+    "layout_differences",
     "load_checkpoint",
     "load_state_dict",
     "verify_weights",
@@ -179,18 +179,22 @@ def apply_state_dict(network: torch.nn.Module, state: Mapping[str, torch.Tensor]
     PrerequisiteError
         If names or shapes differ from the network's: says which, so that a file of another network is recognised.
     """
-    shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    faults = layout_faults(shapes, {name: tuple(tensor.shape) for name, tensor in state.items()})
-    if faults:
-        raise PrerequisiteError(f"{source} does not have the layout of {type(network).__name__}: {faults}.")
+    expected = network.state_dict()
+    differences = layout_differences(
+        *({n: tuple(v.shape) for n, v in tensors.items()} for tensors in (expected, state))
+    )
+    if differences:
+        raise PrerequisiteError(f"{source} does not have the layout of {type(network).__name__}: {differences}.")
     network.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in state.items()}, assign=True)
 
 
-def layout_faults(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> str:
-    """Say how the tensors of a file differ from a network's, each given as shapes by name; empty if they do not."""
-    missing, unexpected = sorted(set(expected) - set(found)), sorted(set(found) - set(expected))
-    shapes = [f"{n} is {found[n]}, not {wanted}" for n, wanted in expected.items() if n in found and found[n] != wanted]
-    faults = [f"missing {_some(missing)}"] * bool(missing) + [f"unknown {_some(unexpected)}"] * bool(unexpected)
+def layout_differences(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> str:
+    """Say which tensors are missing, unknown or of another shape; empty if all are as they must be."""
+    missing, unknown = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
+    shapes = [
+        f"{name} is {given[name]}, not {shape}" for name, shape in wanted.items() if given.get(name, shape) != shape
+    ]
+    faults = [f"missing {_some(missing)}"] * bool(missing) + [f"unknown {_some(unknown)}"] * bool(unknown)
     return "; ".join(faults + shapes[:_NAMED_AT_MOST])
 
 

@@ -20,7 +20,7 @@ import torch
 
 from t2av_bench.download import is_offline
 from t2av_bench.errors import PrerequisiteError
-from t2av_bench.models.extractors.weights import layout_faults, load_checkpoint
+from t2av_bench.models.extractors.weights import layout_differences, load_checkpoint
 
 INDEX = "model_index.json"
 _HERE = "t2av_bench.models.t2av"
@@ -185,7 +185,7 @@ def check_part(folder: Path, kind: Any, variant: str | None = None, *, pickles: 
     for shapes in (expected, found):
         for name in [each for each in shapes if each.endswith(_CONSTANTS)]:
             del shapes[name]
-    faults = layout_faults(expected, found)
+    faults = layout_differences(expected, found)
     if faults:
         raise PrerequisiteError(f"{folder} does not have the layout of {kind.__name__}: {faults}.")
 
