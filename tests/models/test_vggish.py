@@ -102,7 +102,7 @@ def test_files_give_the_examples_and_embeddings_of_other_projects(
     golden, recorded = (np.load(shared / "golden" / f"frontends{part}.npz") for part in ("", "_embeddings"))
     extractor = VGGishExtractor(weights=golden_weights, device="cpu", front_end=front_end)
     # fadtk resamples in float32 and truncates to 16 bits: 0.1 % of our samples fall on the other side of a step
-    tolerances = (5e-6, 5e-3) if path == "fadtk" else (2e-6, 1e-4)
+    tolerances = (1e-5, 5e-3) if path == "fadtk" else (2e-6, 1e-4)
     for clip in _clips(shared):
         embeddings = extractor.embed_file(clip)
         assert embeddings.shape == recorded[f"{clip.stem}/{path}"].shape
