@@ -163,9 +163,7 @@ def joint_kernel_distance(
     unfitted = [block for block in reference if block not in balance.maps]
     if unfitted:
         raise MetricError(f"the balance was not fitted on the block {unfitted[0]!r}; only on {list(balance.maps)}")
-    dead = [block for block in reference if not balance.maps[block].any()]
-    if dead:
-        raise MetricError(f"the joint distance is undefined: the {dead[0]} features are the same in every window")
+    balance.check("the joint distance", list(reference))
     rows = [_balanced_rows(side, balance) for side in (reference, generated)]
     return kernel_distance(rows[0], rows[1], bandwidth=bandwidth, seed=seed)
 

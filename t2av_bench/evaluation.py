@@ -2,8 +2,8 @@
 
 ::
 
-    Manifest ─► match predictions ─► check every file ─► embed reference + predictions ─► statistics ─► scores
-    ─► contributions of clips, standard errors ─► Result
+    Manifest ─► match predictions ─► check every file ─► embed reference + predictions ─► statistics ─► Fréchet scores
+    ─► contributions of clips, standard errors ─► companion scores ─► Result
 
 Read :func:`evaluate` from top to bottom; each step is a function of the module it names.
 """
@@ -21,6 +21,7 @@ from typing import Any, Literal
 from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.checking import check_files
+from t2av_bench.companions.scores import cached_clips, score_companions
 from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
 from t2av_bench.embedding import embed_missing
 from t2av_bench.environment import environment
@@ -134,7 +135,7 @@ def evaluate(
     problems = [*too_short_clips(clips, extractors), *matching.problems, *absent_media]
     problems += caption_problems(clips, extractors, cache)
 
-    needs = file_needs(clips, media, matching, choices)
+    needs = file_needs(clips, media, matching, extractors)
     checked = check_files(needs, cache, num_workers=workers_n, progress=progress)
     problems += checked.problems
     scored = _settle(clips, problems, on_error)
@@ -144,18 +145,22 @@ def evaluate(
     if failures:
         problems += extraction_problems(jobs, failures)
         scored = _settle(clips, problems, on_error)
-        jobs = [job for job in jobs if job.clip_id in {clip.clip_id for clip in scored}]
+        kept = {clip.clip_id for clip in scored}
+        jobs = [job for job in jobs if job.clip_id in kept]
 
     with few_threads_for_small_matrices(sum(extractor.dim for extractor in extractors.values())):
         reference = gather(jobs, cache, choices, generated=False)
         generated = gather(jobs, cache, choices, generated=True)
         plain = score_all(choices, reference, generated, len(scored))
         contributions = clip_contributions(jobs, cache, choices.pooling, (reference, generated), plain)
-    scores = with_stderr(plain.scores, contributions)
+        clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance)
+        companions = score_companions(choices.metrics, clip_set, seed)
+    scores = choices.in_order(with_stderr(plain.scores, contributions), companions.scores)
+    contributions = choices.in_order(contributions, companions.contributions)
 
     return Result(
         scores=scores,
-        absent=plain.absent,
+        absent=choices.in_order(plain.absent, companions.absent),
         system={"name": system or Path(pred_dir).resolve().name or "system", "description": description},
         manifest=manifest_record(benchmark),
         protocol=choices.to_json(),
@@ -176,6 +181,7 @@ def evaluate(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool_version=__version__,
         per_clip=by_clip(jobs, contributions),
+        clip_values=by_clip(jobs, companions.clip_values),
     )
 
 

@@ -19,6 +19,7 @@ from t2av_bench.results import Score
 
 Float32Array = npt.NDArray[np.float32]
 JOINT_PARTS = ("audio", "video", "text")
+FRECHET_PARTS = (*JOINT_PARTS, "clip_audio")
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class ClipJobs:
     clip_id
         The clip.
     reference
-        ``audio``, ``video``, ``text`` and ``clip_audio`` of the reference, as far as the protocol uses them.
+        Every part that the protocol uses, of the reference.
     generated
-        ``audio`` and ``clip_audio`` of the prediction; conditions are the reference's.
+        The parts that are of sound, of the prediction; conditions are the reference's.
     """
 
     clip_id: str
@@ -62,7 +63,7 @@ def clip_rows(jobs: Mapping[str, EmbeddingJob], cache: EmbeddingCache, pooling: 
     """Read one clip's embeddings as rows that pair across parts.
 
     A caption's embedding is repeated for every window. Returns arrays of shape (windows, dim), or (1, dim) with
-    ``pooling="clip"``; ``clip_audio`` is always one row.
+    ``pooling="clip"``; ``clip_audio`` is always one row; parts that only companions use are as in the cache.
     """
     parts = dict(zip(jobs, read_embeddings(jobs.values(), cache), strict=True))
     rows = {part: parts[part] for part in JOINT_PARTS if part in parts}
@@ -73,7 +74,12 @@ def clip_rows(jobs: Mapping[str, EmbeddingJob], cache: EmbeddingCache, pooling: 
         rows = {part: np.repeat(found, windows_n, axis=0) if len(found) == 1 else found for part, found in rows.items()}
     if "clip_audio" in parts:
         rows["clip_audio"] = _mean_row(parts["clip_audio"])
-    return rows
+    return parts | rows
+
+
+def frechet_jobs(clip: ClipJobs, generated: bool) -> dict[str, EmbeddingJob]:
+    """Return the jobs of one side whose rows the statistics are over."""
+    return {part: job for part, job in clip.side(generated).items() if part in FRECHET_PARTS}
 
 
 def _mean_row(rows: Float32Array) -> Float32Array:
@@ -88,7 +94,7 @@ def gather(clips: Sequence[ClipJobs], cache: EmbeddingCache, protocol: Protocol,
     joint = JointStats(joint_dims) if "audio" in joint_dims else None
     clip_audio = JointStats({"clip_audio": dims["clip_audio"]}) if "clip_audio" in dims else None
     for clip in clips:
-        rows = clip_rows(clip.side(generated), cache, protocol.pooling)
+        rows = clip_rows(frechet_jobs(clip, generated), cache, protocol.pooling)
         if clip_audio is not None:
             clip_audio.update(clip_audio=rows.pop("clip_audio"))
         if joint is not None:
@@ -115,12 +121,14 @@ class Scored(NamedTuple):
 
 
 def score_all(protocol: Protocol, reference: SideStats, generated: SideStats, n_clips: int) -> Scored:
-    """Compute every score of the protocol; :mod:`t2av_bench.contributions` adds the standard errors."""
+    """Compute every Fréchet score of the protocol; :mod:`t2av_bench.contributions` adds the standard errors."""
     scores: dict[str, Score] = {}
     absent: dict[str, str] = {}
     balance: Balance | None = None
     for name in protocol.metrics:
         spec = METRICS[name]
+        if not spec.is_frechet:
+            continue
         ref, gen = reference.of(spec), generated.of(spec)
         try:
             if spec.kind != "raw" and balance is None:
@@ -135,12 +143,22 @@ def score_all(protocol: Protocol, reference: SideStats, generated: SideStats, n_
     return Scored(scores, absent, balance)
 
 
+def sides_of(
+    clip: ClipJobs, parts: Sequence[str], cache: EmbeddingCache, pooling: Pooling
+) -> list[dict[str, Float32Array]]:
+    """Read some parts of one clip, of the reference and of the generated side; parts without jobs are left out."""
+    return [
+        clip_rows({part: job for part, job in clip.side(generated).items() if part in parts}, cache, pooling)
+        for generated in (False, True)
+    ]
+
+
 def sample_notes(scores: Mapping[str, Score]) -> list[str]:
     """Say which raw distances have too few samples for their dimension to be more than a comparison at equal n."""
-    few = [f"{name} (d = {s.d})" for name, s in scores.items() if s.kind == "raw" and s.n_windows < 2 * s.d]
+    few = [f"{name} (d = {s.d})" for name, s in scores.items() if s.kind == "raw" and s.d and s.n_windows < 2 * s.d]
     if not few:
         return []
-    n = max(s.n_windows for s in scores.values())
+    n = max(s.n_windows for s in scores.values() if s.kind == "raw")
     return [
         f"Fewer than 2 d samples (at most {n}) for {', '.join(few)}: biased upwards; compare only at the same clips."
     ]

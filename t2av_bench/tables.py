@@ -65,6 +65,8 @@ def format_worst(result: Result, count: int, score: str | None = None) -> str:
     if name not in result.scores:
         reason = result.absent.get(name, "it was not computed")
         raise UsageError(f"the result has no {name or 'score'} to rank clips by: {reason}")
+    if not any(name in contributions for contributions in result.per_clip.values()):
+        raise UsageError(f"what each clip adds to {name} is not known; choose a score with a standard error")
     worst = result.worst_clips(name, count)
     if not worst:
         return f"No clip harms {name}.\n"
@@ -96,7 +98,7 @@ def _plain_one(result: Result) -> str:
     for name, score in result.scores.items():
         stderr = "" if score.stderr is None else number(score.stderr, 2)
         arrow = "↑" if score.higher_is_better else "↓"
-        sizes = (str(score.n_clips), str(score.n_windows), str(score.d), str(score.rank))
+        sizes = (str(score.n_clips), str(score.n_windows), _size(score.d), _size(score.rank))
         rows.append((name, arrow, number(score.value), stderr, *sizes))
     lines = [head, "", *_aligned(rows, left=1)]
     lines += [f"{name} is absent: {reason}" for name, reason in result.absent.items()]
@@ -104,6 +106,10 @@ def _plain_one(result: Result) -> str:
     if result.not_comparable_because:
         lines.append("Not comparable: " + "; ".join(result.not_comparable_because) + ".")
     return "\n".join(lines) + "\n"
+
+
+def _size(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
 def plain_systems(results: Sequence[Result]) -> str:
@@ -155,7 +161,7 @@ def _csv(results: Sequence[Result]) -> str:
     for result in results:
         for name, score in result.scores.items():
             stderr = "" if score.stderr is None else repr(score.stderr)
-            sizes = (score.n_clips, score.n_windows, score.d, score.rank)
+            sizes = (score.n_clips, score.n_windows, _size(score.d), _size(score.rank))
             writer.writerow([result.system["name"], name, repr(score.value), stderr, *sizes, result.comparable])
     return out.getvalue()
 

@@ -17,6 +17,7 @@ _BUILT_IN = {
     "c3d": "t2av_bench.models.extractors.c3d:C3DExtractor",
     "word2vec": "t2av_bench.models.extractors.word2vec:Word2VecExtractor",
     "panns": "t2av_bench.models.extractors.panns:PannsExtractor",
+    "panns-logits": "t2av_bench.models.extractors.panns:PannsLogitsExtractor",
     "i3d": "t2av_bench.models.extractors.i3d:I3DExtractor",
     "lite-audio": "t2av_bench.models.extractors.lite_audio:LiteAudioExtractor",
     "lite-video": "t2av_bench.models.extractors.lite_video:LiteVideoExtractor",
