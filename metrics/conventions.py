@@ -140,7 +140,7 @@ def kadtk_kernel_distance(reference: npt.ArrayLike, generated: npt.ArrayLike, *,
     Examples
     --------
     >>> round(kadtk_kernel_distance([[0.0], [1.0]], [[0.0], [3.0]]), 2)
-    4.31
+    -12.41
     """
     width = median_distance(generated, seed=seed)
     # Their exponent is d² / (2 s² + 1e-8).
