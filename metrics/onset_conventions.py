@@ -32,10 +32,8 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics.stats import Float64Array
 
 CONDFOLEYGEN_SR_HZ = 22_050
-CONFIDENCE_REACH_N = int(0.05 * CONDFOLEYGEN_SR_HZ)
 _LEAST_FLOW = 0.1  # pixels
 
 
@@ -55,30 +53,6 @@ class CondFoleyGenScores(NamedTuple):
     matched: list[bool]
 
 
-def onset_heights(samples: npt.ArrayLike, onsets: Sequence[int]) -> tuple[Float64Array, Float64Array]:
-    """Return the magnitude at each onset, and its maximum within 50 ms: what onsets are chosen and ranked by.
-
-    Parameters
-    ----------
-    samples
-        Waveform at 22,050 Hz, shape (samples,).
-    onsets
-        In samples.
-
-    Returns
-    -------
-    heights, confidence : ndarray, shape (onsets,)
-        From 0 to 1, relative to the waveform's own range; the confidence is NaN for onsets in the first 50 ms.
-    """
-    magnitude = np.abs(np.asarray(samples, dtype=np.float64))
-    lowest, highest = magnitude.min(initial=np.inf), magnitude.max(initial=-np.inf)
-    if highest > lowest:
-        magnitude = (magnitude - lowest) / (highest - lowest)
-    reach = CONFIDENCE_REACH_N
-    confidence = [magnitude[o - reach : o + reach].max() if o >= reach else np.nan for o in onsets]
-    return magnitude[np.asarray(onsets, dtype=np.intp)], np.array(confidence, dtype=np.float64)
-
-
 def condfoleygen_scores(
     targets: Sequence[int],
     onsets: Sequence[int],
@@ -94,7 +68,8 @@ def condfoleygen_scores(
     targets, onsets
         Reference and generated onsets in samples at 22,050 Hz, ascending.
     heights, confidence
-        Of the generated onsets, as of :func:`onset_heights`.
+        Of each generated onset: the magnitude of the waveform there, and its maximum within 50 ms, both relative to the
+        waveform's own range; NaN where there is no such maximum.
     tolerance_s
         A pair is less than this apart.
 

@@ -22,6 +22,9 @@ _BUILT_IN = {
     "lite-audio": "t2av_bench.models.extractors.lite_audio:LiteAudioExtractor",
     "lite-video": "t2av_bench.models.extractors.lite_video:LiteVideoExtractor",
     "lite-text": "t2av_bench.models.extractors.lite_text:LiteTextExtractor",
+    "condfoleygen-onsets": "t2av_bench.models.extractors.peer_timing:CondFoleyGenOnsets",
+    "tempotokens-peaks": "t2av_bench.models.extractors.peer_timing:TempoTokensPeaks",
+    "tempotokens-flow": "t2av_bench.models.extractors.peer_timing:TempoTokensFlow",
 }
 
 

@@ -9,7 +9,7 @@ torchaudio            its ``functional.resample``: sinc of 6 zero crossings unde
 torchaudio-transform  its ``transforms.Resample``: the same, with weights computed to more digits (3e-6 of full scale)
 torchaudio-kaiser     as fadtk and kadtk call it: 64 zero crossings under a Kaiser window, cut-off 0.948
 resampy               resampy's default filter ``kaiser_best``; needs the package
-decimation            moviepy's: the sample before, without a low-pass
+moviepy               to 44.1 kHz (theirs: FFmpeg's resampler; here soxr), then the sample before, without a low-pass
 ====================  ===============================================================================================
 
 They are not interchangeable: of white noise from 44.1 to 16 kHz, ``resampy`` loses 3 dB and ``torchaudio`` 2 dB in
@@ -35,8 +35,10 @@ import numpy.typing as npt
 
 from t2av_bench.errors import PrerequisiteError, no_such_name
 
-Resampler = Literal["soxr-hq", "torchaudio", "torchaudio-transform", "torchaudio-kaiser", "resampy", "decimation"]
+Resampler = Literal["soxr-hq", "torchaudio", "torchaudio-transform", "torchaudio-kaiser", "resampy", "moviepy"]
 Float32Array = npt.NDArray[np.float32]
+
+_MOVIEPY_SR_HZ = 44_100
 
 
 class _Sinc(NamedTuple):
@@ -90,9 +92,9 @@ def resample(samples: Float32Array, from_hz: int, to_hz: int, resampler: Resampl
         import resampy
 
         return np.asarray(resampy.resample(samples, from_hz, to_hz), np.float32)
-    if resampler == "decimation":
-        picked = np.arange(len(samples) * to_hz // from_hz) * from_hz // to_hz
-        return samples[picked]
+    if resampler == "moviepy":
+        decoded = resample(samples, from_hz, _MOVIEPY_SR_HZ)
+        return decoded[np.arange(len(decoded) * to_hz // _MOVIEPY_SR_HZ) * _MOVIEPY_SR_HZ // to_hz]
     return _windowed_sinc(samples, from_hz, to_hz, resampler)
 
 

@@ -119,11 +119,14 @@ def test_every_resampler_keeps_a_low_tone_in_place(resampler: str, rates: tuple[
     assert np.abs(resampled - expected)[300:-300].max() < 3e-3  # the short filters ripple in the passband
 
 
-def test_decimation_takes_the_sample_before():
+def test_moviepy_takes_the_sample_before_and_filters_only_what_is_not_at_44100_hz():
+    counted = np.arange(10, dtype=np.float32)
+    np.testing.assert_array_equal(resample(counted, 44_100, 22_050, "moviepy"), range(0, 10, 2))
+    np.testing.assert_array_equal(resample(counted, 44_100, 16_000, "moviepy"), [0, 2, 5])
+    tone = np.sin(np.arange(16_000) / 10).astype(np.float32)
     np.testing.assert_array_equal(
-        resample(np.arange(10, dtype=np.float32), 44_100, 22_050, "decimation"), range(0, 10, 2)
+        resample(tone, 16_000, 22_050, "moviepy"), resample(tone, 16_000, 44_100, "soxr-hq")[::2]
     )
-    np.testing.assert_array_equal(resample(np.arange(6, dtype=np.float32), 3, 2, "decimation"), [0, 1, 3, 4])
 
 
 def test_a_clip_lies_at_its_range_in_a_long_file(tmp_path: Path):

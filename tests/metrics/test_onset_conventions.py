@@ -12,10 +12,10 @@ from t2av_bench.errors import MetricError
 from t2av_bench.metrics import av_align
 from t2av_bench.metrics.onset_conventions import (
     condfoleygen_scores,
-    onset_heights,
     tempotokens_av_align,
     tempotokens_video_peaks,
 )
+from t2av_bench.models.extractors.peer_timing import onset_heights
 
 CASES = "abcdefgi"
 
