@@ -70,7 +70,10 @@ def clip_contributions(
 
 def with_stderr(scores: Mapping[str, Score], contributions: Mapping[str, Float64Array]) -> dict[str, Score]:
     """Return the scores with the standard errors that follow from the clips' contributions."""
-    return {name: replace(score, stderr=contributions_stderr(contributions[name])) for name, score in scores.items()}
+    return {
+        name: replace(score, stderr=contributions_stderr(contributions[name])) if name in contributions else score
+        for name, score in scores.items()
+    }
 
 
 def by_clip(clips: Sequence[ClipJobs], numbers: Mapping[str, Float64Array]) -> dict[str, dict[str, float]]:

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache
@@ -25,9 +25,10 @@ from t2av_bench.companions.scores import cached_clips, score_companions
 from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
 from t2av_bench.embedding import embed_missing
 from t2av_bench.environment import environment
-from t2av_bench.errors import Problem, ProblemsError, UsageError
+from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, load_manifest
+from t2av_bench.metrics.groups import assign_groups
 from t2av_bench.models.extractors import Extractor, get_extractor
 from t2av_bench.naming import locate_media
 from t2av_bench.planning import all_jobs, caption_problems, clip_jobs, extraction_problems, file_needs, too_short_clips
@@ -35,8 +36,9 @@ from t2av_bench.predictions import match_predictions
 from t2av_bench.protocol import PROTOCOLS, Protocol, make_protocol
 from t2av_bench.records import extractor_record, file_notes, manifest_record, not_comparable_reasons
 from t2av_bench.results import Result
-from t2av_bench.scoring import gather, sample_notes, score_all
+from t2av_bench.scoring import GroupedStats, sample_notes, score_all
 from t2av_bench.threads import few_threads_for_small_matrices
+from t2av_bench.uncertainty import Uncertainty, groups_wanted, with_bias
 
 OnError = Literal["fail", "skip"]
 DEFAULT_MANIFEST = "t2av-mini"
@@ -59,6 +61,7 @@ def evaluate(
     system: str | None = None,
     description: str = "",
     on_error: OnError = "fail",
+    uncertainty: Uncertainty = "auto",
     seed: int = 0,
     progress: bool = True,
 ) -> Result:
@@ -96,6 +99,10 @@ def evaluate(
     on_error
         ``fail`` stops before the costly part if any clip cannot be scored; ``skip`` leaves such clips out on both
         sides and marks the result incomplete.
+    uncertainty
+        How much is computed beside each Fréchet score: ``none``; ``stderr``: standard error and real-against-real
+        floor; ``full``: also the bias-corrected score and the one extrapolated to infinitely many clips; ``auto``:
+        ``full`` except for what takes long, which is distances of more than 600 dimensions and windows.
     seed
         Of everything random.
     progress
@@ -124,7 +131,7 @@ def evaluate(
         weights=weights,
         seed=seed,
     )
-    _check_options(on_error, batch_size, num_workers)
+    _check_options(on_error, uncertainty, batch_size, num_workers)
     workers_n = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
     cache = EmbeddingCache(cache_dir or home() / "embeddings")
     extractors = make_extractors(choices, device)
@@ -149,13 +156,19 @@ def evaluate(
         jobs = [job for job in jobs if job.clip_id in kept]
 
     with few_threads_for_small_matrices(sum(extractor.dim for extractor in extractors.values())):
-        reference = gather(jobs, cache, choices, generated=False)
-        generated = gather(jobs, cache, choices, generated=True)
-        plain = score_all(choices, reference, generated, len(scored))
-        contributions = clip_contributions(jobs, cache, choices.pooling, (reference, generated), plain)
+        groups = assign_groups(len(jobs), groups_wanted(uncertainty), seed)
+        reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
+        generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
+        plain = score_all(choices, reference.whole, generated.whole, len(scored))
+        judged = with_bias(plain.scores, (reference, generated), plain.balance, uncertainty, seed)
+        contributions = (
+            clip_contributions(jobs, cache, choices.pooling, (reference.whole, generated.whole), plain)
+            if uncertainty != "none"
+            else {}
+        )
         clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance)
         companions = score_companions(choices.metrics, clip_set, seed)
-    scores = choices.in_order(with_stderr(plain.scores, contributions), companions.scores)
+    scores = choices.in_order(with_stderr(judged, contributions), companions.scores)
     contributions = choices.in_order(contributions, companions.contributions)
 
     return Result(
@@ -210,9 +223,13 @@ def make_extractors(protocol: Protocol, device: str) -> dict[str, Extractor]:
     return {part: made[name] for part, name in protocol.extractors.items()}
 
 
-def _check_options(on_error: str, batch_size: int, num_workers: int | None) -> None:
+def _check_options(on_error: str, uncertainty: str, batch_size: int, num_workers: int | None) -> None:
     if on_error not in ("fail", "skip"):
         raise UsageError(f"on_error must be 'fail' or 'skip'; got {on_error!r}")
+    if uncertainty not in get_args(Uncertainty):
+        raise no_such_name(
+            f"There is no level of uncertainty named {uncertainty!r}", uncertainty, get_args(Uncertainty)
+        )
     if batch_size < 1:
         raise UsageError(f"batch_size must be at least 1; got {batch_size}")
     if num_workers is not None and num_workers < 0:

@@ -13,6 +13,7 @@ from t2av_bench.cache import EmbeddingCache
 from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import METRICS, Balance, JointStats, MetricSpec, joint_score
+from t2av_bench.metrics.groups import united
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.protocol import Pooling, Protocol
 from t2av_bench.results import Score
@@ -100,6 +101,50 @@ def gather(clips: Sequence[ClipJobs], cache: EmbeddingCache, protocol: Protocol,
         if joint is not None:
             joint.update(**rows)
     return SideStats(joint, clip_audio)
+
+
+@dataclass(frozen=True)
+class GroupedStats:
+    """Statistics of one side by group of clips, and of all clips together.
+
+    Attributes
+    ----------
+    groups
+        One per group.
+    halves
+        The groups united into two, or one if there is one: as matrices of moments these are what costs most, so they
+        are kept.
+    whole
+        Of all clips.
+    """
+
+    groups: Sequence[SideStats]
+    halves: Sequence[SideStats]
+    whole: SideStats
+
+    @classmethod
+    def gather(
+        cls,
+        clips: Sequence[ClipJobs],
+        cache: EmbeddingCache,
+        protocol: Protocol,
+        assigned: npt.NDArray[np.intp],
+        *,
+        generated: bool,
+    ) -> GroupedStats:
+        """Accumulate the statistics of one side over the clips of every group (:func:`gather`)."""
+        members = [
+            [clips[i] for i in np.flatnonzero(assigned == group).tolist()] for group in range(assigned.max() + 1)
+        ]
+        groups = [gather(chosen, cache, protocol, generated=generated) for chosen in members]
+        halves = [_united(groups[::2]), _united(groups[1::2])] if len(groups) > 1 else groups
+        return cls(groups, halves, _united(halves))
+
+
+def _united(sides: Sequence[SideStats]) -> SideStats:
+    joint = [side.joint for side in sides if side.joint is not None]
+    clip_audio = [side.clip_audio for side in sides if side.clip_audio is not None]
+    return SideStats(united(joint) if joint else None, united(clip_audio) if clip_audio else None)
 
 
 class Scored(NamedTuple):

@@ -120,10 +120,10 @@ def _score_sets(measure: SetMeasure, clips: ClipSet, seed: int, result: Companio
     except MetricError as error:
         result.absent[name] = str(error)
         return
-    stderr = None
+    stderr, withheld = None, {"stderr": "the standard error of this score is not estimated"}
     if found.contributions is not None:
         result.contributions[name] = found.contributions
-        stderr = contributions_stderr(found.contributions)
+        stderr, withheld = contributions_stderr(found.contributions), {}
     result.scores[name] = Score(
         found.value,
         stderr,
@@ -132,5 +132,6 @@ def _score_sets(measure: SetMeasure, clips: ClipSet, seed: int, result: Companio
         spec.version,
         len(clips),
         found.samples_n,
+        withheld=withheld,
         settings=dict(found.settings),
     )
