@@ -61,7 +61,7 @@ def fadtk_frechet_distance(
     reference: Iterable[npt.NDArray[np.floating]],
     generated: Iterable[npt.NDArray[np.floating]],
     *,
-    stored: npt.DTypeLike = np.float16,
+    stored: type[np.floating] = np.float16,
 ) -> float:
     """Fréchet distance as fadtk computes it from its files of embeddings.
 
@@ -82,7 +82,7 @@ def fadtk_frechet_distance(
     MetricError
         If a clip has one window only, of which fadtk's score is NaN, or a side has no clips.
     """
-    sides = [_pooled_by_file(clips, np.dtype(stored)) for clips in (reference, generated)]
+    sides = [_pooled_by_file(clips, stored) for clips in (reference, generated)]
     (mean_r, cov_r), (mean_g, cov_g) = sides
     shift = mean_r - mean_g
     eigenvalues = linalg.eigvals(cov_r @ cov_g)
@@ -215,7 +215,7 @@ def _joined(clips: Iterable[tuple[npt.NDArray[np.floating], npt.NDArray[np.float
 
 
 def _pooled_by_file(
-    clips: Iterable[npt.NDArray[np.floating]], stored: np.dtype[np.floating]
+    clips: Iterable[npt.NDArray[np.floating]], stored: type[np.floating]
 ) -> tuple[Float64Array, Float64Array]:
     """Combine means, in the stored type, and scatters of files into the mean and covariance of the set."""
     mean: Float64Array | float = 0.0

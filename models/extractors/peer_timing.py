@@ -210,7 +210,9 @@ def _grey_frames(source: ClipSource, fps: float, frames_n: int) -> Iterator[npt.
 
     from t2av_bench.media import read_frames
 
-    times_s = source.start_s + (np.arange(frames_n) + 0.5) / fps  # amid each frame, so that rounding cannot skip one
+    times_s = (
+        source.start_s + (np.arange(frames_n, dtype=np.float64) + 0.5) / fps
+    )  # amid each frame, so that rounding cannot skip one
     for first in range(0, frames_n, _CHUNK_FRAMES_N):
         for frame in read_frames(source.path, times_s[first : first + _CHUNK_FRAMES_N]):
             yield cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
@@ -222,6 +224,7 @@ def _flow_lengths(frames: Iterator[npt.NDArray[np.uint8]]) -> Iterator[float]:
 
     before = next(frames)
     for frame in frames:
-        flow = cv2.calcOpticalFlowFarneback(before, frame, None, 0.5, 3, 15, 3, 5, 1.2, 0)
+        out = np.empty((*frame.shape, 2), np.float32)
+        flow = cv2.calcOpticalFlowFarneback(before, frame, out, 0.5, 3, 15, 3, 5, 1.2, 0)
         yield cv2.mean(cv2.magnitude(flow[..., 0], flow[..., 1]))[0]
         before = frame
