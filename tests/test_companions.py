@@ -69,7 +69,8 @@ def test_the_kernel_distance_takes_its_bandwidth_from_the_reference():
     """Convention test: exchanged sides give another value."""
     reference, generated = drawn(30, 5, 0, rows=4), [3.0 * rows for rows in drawn(30, 5, 1, rows=4)]
     score = score_companions(["KAD"], clip_set({"audio": reference}, {"audio": generated}), 0).scores["KAD"]
-    expected = kernel_distance(np.concatenate(reference), np.concatenate(generated))
+    clips = np.repeat(np.arange(30), 4)
+    expected = kernel_distance(np.concatenate(reference), np.concatenate(generated), clips=(clips, clips))
     assert (score.value, score.settings["bandwidth"]) == (expected.value, expected.bandwidth)
     swapped = score_companions(["KAD"], clip_set({"audio": generated}, {"audio": reference}), 0).scores["KAD"]
     assert abs(swapped.value - score.value) > 0.05
@@ -86,7 +87,8 @@ def test_the_error_of_the_kernel_distance_is_that_of_a_jackknife_over_clips():
         [np.concatenate([rows for j, rows in enumerate(side["audio"]) if j != i]) for side in (reference, generated)]
         for i in range(count)
     ]
-    left_out = np.array([kernel_distance(*sides, bandwidth=bandwidth).value for sides in kept])
+    clips = np.repeat(np.arange(count - 1), 3)
+    left_out = np.array([kernel_distance(*sides, bandwidth=bandwidth, clips=(clips, clips)).value for sides in kept])
     jackknife = np.sqrt((count - 1) / count * np.square(left_out - left_out.mean()).sum())
     assert found.scores["KAD"].stderr == pytest.approx(jackknife, rel=0.05)
     assert contributions_stderr(found.contributions["KAD"]) == found.scores["KAD"].stderr

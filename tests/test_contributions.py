@@ -78,6 +78,7 @@ def test_neither_workers_nor_the_state_of_the_cache_change_a_bit(
 def test_the_reference_against_itself_has_no_error_to_first_order(world: tuple[Manifest, dict[str, Path]]):
     result = run(world, world[1]["reference"])
     assert {result.scores[name].stderr for name in FRECHET} == {0.0}
+    assert all(score.stderr < 1e-12 for score in result.scores.values() if score.kind == "kernel")
     assert all(result.worst_clips(name, 3) == [] for name in FRECHET)
 
 
@@ -90,7 +91,7 @@ def test_a_ruined_clip_is_the_worst(world: tuple[Manifest, dict[str, Path]], tmp
     soundfile.write(preds / f"{ruined}.wav", noise, sr_hz, subtype="FLOAT")
     result = run(world, preds)
     for name, score in result.scores.items():
-        if score.kind not in ("index", "support"):
+        if score.kind in ("raw", "balanced"):  # a kernel saturates: how far out a sound lies makes no difference
             assert result.worst_clips(name, 1)[0][0] == ruined, name
     assert result.worst_clips("AV-index", 1)[0][1] < 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,14 @@ class KernelScore(SetMeasure):
         """Measure both sets; the contributions of clips follow from the influence of every window."""
         reference, reference_places = self._rows(clips, generated=False)
         generated, generated_places = self._rows(clips, generated=True)
-        found = kernel_distance(reference, generated, seed=seed)
+        found = kernel_distance(reference, generated, seed=seed, clips=(reference_places, generated_places))
         contributions = clip_sums(found.influence.reference, reference_places, len(clips))
         contributions += clip_sums(found.influence.generated, generated_places, len(clips))
-        settings = {"bandwidth": found.bandwidth, "bandwidth_rows": found.bandwidth_rows}
+        settings: dict[str, Any] = {
+            "bandwidth": found.bandwidth,
+            "bandwidth_rows": found.bandwidth_rows,
+            "pairs": "of different clips",
+        }
         if found.seed is not None:
             settings["bandwidth_seed"] = found.seed
         return SetValue(found.value, len(reference), np.asarray(contributions), settings)
