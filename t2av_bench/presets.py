@@ -232,8 +232,7 @@ PROTOCOL_PRESETS: dict[str, Preset] = {
             (
                 "average precision credits missed onsets, up to 1.0 for a clip without any sound",
                 "accuracy is a recall: sounds between the onsets cost nothing",
-                "every second sample of 44.1 kHz is taken, without a low-pass; a clip's last fraction of a second is not"
-                " looked at",
+                "every second sample of 44.1 kHz is taken, without a low-pass; only a clip's whole seconds count",
                 "a generated onset in the first 50 ms stops the program there; here the clip is left out and counted",
             ),
         ),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics import METRICS, Balance, JointStats, MetricSpec, joint_score
+from t2av_bench.metrics import Balance, JointStats, MetricSpec, joint_score
 from t2av_bench.metrics.groups import united
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.protocol import Pooling, Protocol
@@ -170,10 +170,8 @@ def score_all(protocol: Protocol, reference: SideStats, generated: SideStats, n_
     scores: dict[str, Score] = {}
     absent: dict[str, str] = {}
     balance: Balance | None = None
-    for name in protocol.metrics:
-        spec = METRICS[name]
-        if not spec.is_frechet:
-            continue
+    for spec in protocol.frechet:
+        name = spec.name
         ref, gen = reference.of(spec), generated.of(spec)
         try:
             if spec.kind != "raw" and balance is None:

@@ -6,7 +6,7 @@ Which toolkit has which score is data (:mod:`t2av_bench.presets`); the formulas 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from t2av_bench.companions import COMPANIONS
 from t2av_bench.companions.base import ClipArrays, ClipMeasure, ClipSet, Ratio, SetMeasure, SetValue, Undefined
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import MetricSpec
@@ -33,7 +34,7 @@ from t2av_bench.metrics.onset_conventions import (
     tempotokens_video_peaks,
 )
 from t2av_bench.metrics.uncertainty import clip_sums
-from t2av_bench.presets import Preset
+from t2av_bench.protocol import Protocol
 
 Float32Array = npt.NDArray[np.float32]
 _ONSET_HOP_N = 512
@@ -226,8 +227,11 @@ FORMULAS: dict[str, _Make] = {
 }
 
 
-def preset_measures(preset: Preset) -> dict[str, ClipMeasure | SetMeasure]:
-    """Return the measures of a preset's scores, by name."""
+def measures_of(protocol: Protocol) -> Mapping[str, ClipMeasure | SetMeasure]:
+    """Return the measures of a protocol's scores by name: the companions, or a preset's own."""
+    preset = protocol.preset
+    if preset is None:
+        return COMPANIONS
     return {spec.name: FORMULAS[formula](spec.name, spec) for spec, formula in preset.scores.items()}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from t2av_bench.companions import COMPANIONS
 from t2av_bench.companions.base import ClipArrays, ClipMeasure, ClipSet, Ratio, SetMeasure, Undefined
 from t2av_bench.errors import MetricError
 from t2av_bench.manifests import Clip
-from t2av_bench.metrics import METRICS, Balance
+from t2av_bench.metrics import Balance
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr
 from t2av_bench.protocol import Pooling
@@ -52,10 +52,15 @@ def cached_clips(
     return ClipSet(clips, read, balance)
 
 
-def score_companions(metrics: Sequence[str], clips: ClipSet, seed: int) -> Companions:
-    """Compute the companions among some scores."""
+def score_companions(
+    metrics: Sequence[str],
+    clips: ClipSet,
+    seed: int,
+    measures: Mapping[str, ClipMeasure | SetMeasure] = COMPANIONS,
+) -> Companions:
+    """Compute those among some scores that have a measure: the companions, or what a preset has in their place."""
     result = Companions({}, {}, {}, {})
-    chosen = [COMPANIONS[name] for name in metrics if not METRICS[name].is_frechet]
+    chosen = [measures[name] for name in metrics if name in measures]
     _score_clips([measure for measure in chosen if isinstance(measure, ClipMeasure)], clips, result)
     for measure in chosen:
         if isinstance(measure, SetMeasure):
@@ -132,6 +137,7 @@ def _score_sets(measure: SetMeasure, clips: ClipSet, seed: int, result: Companio
         spec.version,
         len(clips),
         found.samples_n,
+        found.d,
         withheld=withheld,
         settings=dict(found.settings),
     )
