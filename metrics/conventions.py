@@ -9,7 +9,7 @@ toolkit              convention
 ===================  =================================================================================================
 fadtk                embeddings stored as float16; mean and covariance of each file, then of the set: a file of one
                      window has no covariance, and their score is NaN
-kadtk                Fréchet distance in float32 throughout: up to 1e-3 off where n < d. KAD times 100, its bandwidth
+kadtk                Fréchet distance in float32 throughout: off where n < d. KAD times 100, its bandwidth
                      from the *evaluated* set, so that each system is measured with its own ruler
 av-benchmark         :func:`~t2av_bench.metrics.inception_score` (10 splits, seed 2020) and
                      :func:`~t2av_bench.metrics.class_divergence` are theirs; KID as below
@@ -101,8 +101,8 @@ def kadtk_frechet_distance(reference: npt.ArrayLike, generated: npt.ArrayLike) -
     Returns
     -------
     float
-        In squared feature units. Against theirs 1e-4 relative, 1e-3 where n < d: the rounding itself is not
-        reproducible between versions of the linear algebra.
+        In squared feature units. Within 3e-5 of theirs on the arrays of the tests. With n < d it is off from the true
+        distance by what float32 makes of zero eigenvalues, up to 7 % on 96 windows of 128 dimensions.
 
     Raises
     ------

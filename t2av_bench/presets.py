@@ -145,7 +145,7 @@ PROTOCOL_PRESETS: dict[str, Preset] = {
                 "KAD's bandwidth is the median distance of the evaluated set, against its paper's of the reference:"
                 " each system is measured with its own ruler",
                 "of more than 4096 windows, the median is that of 4096 drawn ones; theirs is of all",
-                "the Fréchet distance is float32 throughout",
+                "the Fréchet distance is float32 throughout: with fewer windows than dimensions it was up to 7 % off",
             ),
         ),
         Preset(
