@@ -23,12 +23,13 @@ from t2av_bench.cache import EmbeddingCache
 from t2av_bench.checking import check_files
 from t2av_bench.companions.peers import measures_of
 from t2av_bench.companions.scores import cached_clips, score_companions
+from t2av_bench.companions.synchrony import shuffled_note
 from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
 from t2av_bench.embedding import embed_missing
 from t2av_bench.environment import environment
 from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
 from t2av_bench.home import home
-from t2av_bench.manifests import Clip, Manifest, load_manifest
+from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.metrics.groups import assign_groups
 from t2av_bench.models.extractors import Extractor, get_extractor
 from t2av_bench.naming import locate_media
@@ -46,7 +47,7 @@ from t2av_bench.records import (
 from t2av_bench.results import Result
 from t2av_bench.scoring import GroupedStats, sample_notes, score_all
 from t2av_bench.threads import few_threads_for_small_matrices
-from t2av_bench.uncertainty import Uncertainty, groups_wanted, with_bias
+from t2av_bench.uncertainty import Uncertainty, groups_wanted, uncertainty_notes, with_bias
 
 OnError = Literal["fail", "skip"]
 DEFAULT_MANIFEST = "t2av-mini"
@@ -131,6 +132,7 @@ def evaluate(
         If anything else stands in the way.
     """
     benchmark = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
+    events = event_times(benchmark)
     choices = make_protocol(
         name=protocol,
         features=features or default_features(benchmark, protocol),
@@ -138,6 +140,7 @@ def evaluate(
         pooling=pooling,
         weights=weights,
         seed=seed,
+        known=("events",) if events is not None else (),
     )
     _check_options(on_error, uncertainty, batch_size, num_workers)
     workers_n = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
@@ -167,15 +170,12 @@ def evaluate(
         groups = assign_groups(len(jobs), groups_wanted(uncertainty), seed)
         reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
         generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
-        plain = score_all(choices, reference.whole, generated.whole, len(scored))
+        sides = reference.whole, generated.whole
+        plain = score_all(choices, *sides, len(scored), influence=uncertainty != "none")
         judged = with_bias(plain.scores, (reference, generated), plain.balance, uncertainty, seed)
-        contributions = (
-            clip_contributions(jobs, cache, choices.pooling, (reference.whole, generated.whole), plain)
-            if uncertainty != "none"
-            else {}
-        )
-        clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance)
-        companions = score_companions(choices.metrics, clip_set, seed, measures_of(choices))
+        contributions = clip_contributions(jobs, cache, choices.pooling, sides, plain)
+        clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance, events)
+        companions = score_companions(choices.metrics, clip_set, seed, extractors, measures=measures_of(choices))
     scores = choices.in_order(with_stderr(judged, contributions), companions.scores)
     contributions = choices.in_order(contributions, companions.contributions)
 
@@ -195,7 +195,13 @@ def evaluate(
         },
         problems=[vars(problem) for problem in problems],
         not_comparable_because=not_comparable_reasons(benchmark, choices, extractors, len(scored), len(clips)),
-        notes=protocol_notes(choices) + sample_notes(scores) + file_notes(matching, checked),
+        notes=[
+            *protocol_notes(choices),
+            *sample_notes(scores),
+            *uncertainty_notes(scores),
+            *shuffled_note(scores),
+            *file_notes(matching, checked),
+        ],
         environment=environment(device),
         seed=seed,
         command=shlex.join(sys.argv),

@@ -41,7 +41,7 @@ def score(name: str, reference: dict[str, Rows], generated: dict[str, Rows]) -> 
         return ClipArrays(clips[place], *({p: side[p][place] for p in parts if p in side} for side in sides))
 
     protocol = make_protocol(name=name, features=None)
-    return score_companions(protocol.metrics, ClipSet(clips, read), 0, measures_of(protocol))
+    return score_companions(protocol.metrics, ClipSet(clips, read), 0, measures=measures_of(protocol))
 
 
 def fid_style(reference: np.ndarray, generated: np.ndarray) -> float:

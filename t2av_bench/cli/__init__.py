@@ -22,6 +22,8 @@ from t2av_bench.errors import (
 
 _COMMANDS = {
     "evaluate": ("t2av_bench.cli.evaluate:evaluate", "Score a folder of predictions against a manifest."),
+    "compare": ("t2av_bench.cli.compare:compare", "Test whether systems differ, score by score."),
+    "correlate": ("t2av_bench.cli.correlate:correlate", "Set scores against human ratings."),
     "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
     "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
     "protocols": ("t2av_bench.cli.protocols:protocols", "List the protocols of other toolkits, or show one."),

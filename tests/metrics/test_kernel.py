@@ -271,6 +271,24 @@ def test_matches_kadtk_as_published_and_as_coded(
     assert median_distance(gen) == pytest.approx(medians["evaluated"], rel=1e-6)
 
 
+def test_matches_torch_fidelity_with_all_pairs_and_without_those_of_one_clip():
+    import torch
+    from torch_fidelity.metric_kid import kernel_rbf, kid_features_to_metric, mmd2
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(120, 5)), 0.3 + 1.2 * rng.normal(size=(120, 5))
+    options = {"kid_kernel": "rbf", "kid_kernel_rbf_sigma": 1.7}
+    theirs = kid_features_to_metric(
+        torch.as_tensor(x), torch.as_tensor(y), kid_subsets=1, kid_subset_size=120, verbose=False, rng_seed=0, **options
+    )
+    assert kernel_distance(x, y, bandwidth=1.7).value == pytest.approx(
+        theirs["kernel_inception_distance_mean"], rel=1e-9
+    )
+    paired = mmd2(*(kernel_rbf(a, b, **options) for a, b in ((x, x), (x, y), (y, y))), mmd_est="u-statistic")
+    clips = np.arange(120), np.arange(120)
+    assert kernel_distance(x, y, bandwidth=1.7, clips=clips).value == pytest.approx(paired, rel=1e-9)
+
+
 # ---- pairs of one clip left out --------------------------------------------------------------------------------------
 
 Clips = npt.NDArray[np.intp]
