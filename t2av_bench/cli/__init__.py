@@ -32,6 +32,7 @@ _COMMANDS = {
         "Train the reference system T2AV, the recipe mini or your own.",
     ),
     "ablate": ("t2av_bench.cli.ablate:ablate", "Train variants of the reference system and compare them."),
+    "protocols": ("t2av_bench.cli.protocols:protocols", "List the protocols of other toolkits, or show one."),
     "doctor": ("t2av_bench.cli.doctor:doctor", "Say what works here, what is missing and how to get it."),
     "demo": ("t2av_bench.cli.demo:demo", "Score prediction sets of known quality on the built-in mini world."),
 }
