@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from t2av_bench.media._container import check_file, need_stream, open_container,
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
+    from av.packet import Packet
 
 # What MP4 players play as it is; pictures in any other coding are coded again.
 _COPIED = frozenset({"h264", "hevc", "mpeg4", "av1"})
@@ -64,13 +66,29 @@ def mux(video: str | Path, samples: npt.NDArray[np.float32], sr_hz: int, out: st
 def _copy_pictures(source: InputContainer, stream: Any, target: OutputContainer) -> None:
     copy = target.add_stream_from_template(stream)
     zero = round(time_zero_s(source) / stream.time_base)
-    for packet in source.demux(stream):
-        if packet.dts is None:  # the packet that flushes decoders
-            continue
+    for packet in _with_dts(packet for packet in source.demux(stream) if packet.size):  # the last one only flushes
         packet.dts -= zero
         packet.pts = None if packet.pts is None else packet.pts - zero
         packet.stream = copy
         target.mux(packet)
+
+
+def _with_dts(packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
+    """Give the first packets, which Matroska leaves without a decoding time, one each: MP4 needs it."""
+    waiting: list[Packet[Any]] = []
+    for packet in packets:
+        if packet.dts is None:
+            waiting.append(packet)
+            continue
+        step = packet.duration or 1
+        for ahead, early in enumerate(reversed(waiting), start=1):
+            early.dts = packet.dts - ahead * step
+        yield from waiting
+        waiting = []
+        yield packet
+    for number, packet in enumerate(waiting):  # none has one: pictures in the order they are shown
+        packet.dts = number if packet.pts is None else packet.pts
+        yield packet
 
 
 def _code_pictures(source: InputContainer, stream: Any, target: OutputContainer) -> None:

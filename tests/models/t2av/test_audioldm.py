@@ -291,7 +291,7 @@ def test_checkpoints_of_another_kind_are_named(copied):
 
 
 def test_all_operators_start_as_audioldm(pipeline):
-    before, options = pipeline.components, {"output_type": "latent"}
+    before, options = pipeline.components, {"output_type": "latent", "guidance_scale": 2.0}
     base = generated(pipeline, **options)
     for operator in OPERATORS:
         config = replace(VIDEO_CONFIG, control=replace(VIDEO_CONFIG.control, operator=operator))
