@@ -117,13 +117,18 @@ def _embedded(extractor: Extractor, clips: ClipBatch, durations_s: list[float]) 
             raise UsageError(f"{extractor.name} needs frames and their rate: video=[...], fps=...")
         inputs = [_video_rows(extractor, x, clips.fps, s) for x, s in zip(clips.video, durations_s, strict=True)]
     elif isinstance(extractor, AudioExtractor):
-        inputs = []
-        for samples, duration_s in zip(clips.audio, durations_s, strict=True):
-            signal = clip_signal(samples, clips.sr_hz, wanted_sr_hz=extractor.sr_hz, duration_s=duration_s)
-            inputs.append(extractor.windows(signal, duration_s))
+        inputs = [_audio_rows(extractor, x, clips.sr_hz, s) for x, s in zip(clips.audio, durations_s, strict=True)]
     else:
         raise UsageError(f"{extractor.name} cannot embed arrays: it is no extractor of sound, pictures or text")
     return _in_batches(extractor, inputs)
+
+
+def _audio_rows(
+    extractor: AudioExtractor, samples: npt.NDArray[Any], sr_hz: int, duration_s: float
+) -> npt.NDArray[Any]:
+    front_end = extractor.front_end
+    signal = clip_signal(samples, sr_hz, wanted_sr_hz=extractor.sr_hz, duration_s=duration_s, front_end=front_end)
+    return extractor.windows(signal, front_end.length_s(duration_s))
 
 
 def _video_rows(extractor: VideoExtractor, frames: npt.NDArray[np.uint8], fps: float, duration_s: float) -> Any:

@@ -106,6 +106,10 @@ class AudioFrontEnd:
             If a package is missing that the resampler needs.
         """
         stored, stored_sr_hz = read_clip_channels(path, start_s=start_s, duration_s=duration_s)
+        return self.signal(stored, stored_sr_hz, sr_hz=sr_hz, duration_s=duration_s)
+
+    def signal(self, stored: Float32Array, stored_sr_hz: int, *, sr_hz: int, duration_s: float) -> Float32Array:
+        """Turn a clip's samples as stored, shape (samples, channels), into what :meth:`read` returns."""
         mono = stored[:, 0] if self.channels == "first" else stored.mean(axis=1, dtype=np.float32)
         if self.remove_mean:
             mono = mono - mono.mean(dtype=np.float32)

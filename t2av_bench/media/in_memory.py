@@ -13,12 +13,15 @@ import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
 from t2av_bench.media._container import TOLERANCE_S
+from t2av_bench.media.front_end import OURS, AudioFrontEnd
 
 Float32Array = npt.NDArray[np.float32]
 
 
-def clip_signal(samples: npt.NDArray[Any], sr_hz: int, *, wanted_sr_hz: int, duration_s: float) -> Float32Array:
-    """Return a clip's sound as the protocol reads it: mean of channels, soxr HQ, the clip's length.
+def clip_signal(
+    samples: npt.NDArray[Any], sr_hz: int, *, wanted_sr_hz: int, duration_s: float, front_end: AudioFrontEnd = OURS
+) -> Float32Array:
+    """Return a clip's sound as a front end gives it: by ours the mean of channels, soxr HQ, the clip's length.
 
     Parameters
     ----------
@@ -30,18 +33,20 @@ def clip_signal(samples: npt.NDArray[Any], sr_hz: int, *, wanted_sr_hz: int, dur
         Rate to resample to.
     duration_s
         Duration of the clip in seconds. Up to 0.1 s that are missing at its end are filled with zeros.
+    front_end
+        The extractor's.
 
     Returns
     -------
-    numpy.ndarray, shape (round(duration_s * wanted_sr_hz),), float32
+    numpy.ndarray, shape (round(front_end.length_s(duration_s) * wanted_sr_hz),), float32
 
     Raises
     ------
     MetricError
         If the shape does not fit, a sample is not finite, or more than 0.1 s is missing.
+    PrerequisiteError
+        If a package is missing that the front end's resampler needs.
     """
-    import soxr
-
     channels = np.atleast_2d(np.asarray(samples))
     if channels.ndim != 2 or not 0 < len(channels) <= 64 or channels.dtype.kind != "f":
         raise MetricError(
@@ -54,13 +59,7 @@ def clip_signal(samples: npt.NDArray[Any], sr_hz: int, *, wanted_sr_hz: int, dur
         raise MetricError(f"the sound lasts {len(stored) / sr_hz:.3f} s, needed: {duration_s:.3f} s")
     if not np.isfinite(stored).all():
         raise MetricError("the sound must be finite; got samples that are NaN or infinite")
-    mono = stored.mean(axis=1, dtype=np.float32)
-    if sr_hz != wanted_sr_hz:
-        mono = soxr.resample(mono, sr_hz, wanted_sr_hz, quality="HQ")
-    clip = np.zeros(round(duration_s * wanted_sr_hz), np.float32)
-    kept_n = min(len(clip), len(mono))
-    clip[:kept_n] = mono[:kept_n]
-    return clip
+    return front_end.signal(stored, sr_hz, sr_hz=wanted_sr_hz, duration_s=duration_s)
 
 
 def frames_at(
