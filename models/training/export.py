@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -40,9 +41,18 @@ def export_half(folder: Path, target: Path) -> int:
             if isinstance(part, torch.nn.Module):
                 part.half()
         pipeline.save_pretrained(place, variant="fp16")
+        for path in place.rglob("*.json"):
+            _forget_origin(path)
         if (folder / RECIPE).is_file():
             shutil.copy(folder / RECIPE, place / RECIPE)
 
     target.parent.mkdir(parents=True, exist_ok=True)
     write_folder(target, write)
     return sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
+
+
+def _forget_origin(path: Path) -> None:
+    """Remove the folder that diffusers notes a network was read from: it means nothing on another machine."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    values.pop("_name_or_path", None)
+    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

@@ -296,6 +296,8 @@ def relevant_settings(config: TrainingConfig, name: str) -> dict[str, Any]:
     mapping["model"] = {key: value for key, value in mapping["model"].items() if key in sizes}
     for key in ("checkpoint_every", "validate_every", "validation", "name"):
         del mapping[key]
+    for key in ("steps_n", "guidance_scale"):  # of sampling
+        mapping["model"].get("diffusion", {}).pop(key, None)
     return mapping
 
 

@@ -61,6 +61,7 @@ def test_half_precision_takes_half_the_space_and_sounds_nearly_the_same(tmp_path
     assert weights[1] < 0.7 * weights[0]
     assert size < 0.9 * sum(f.stat().st_size for f in path.rglob("*") if f.is_file())
     assert load_config(tmp_path / "half" / "recipe.yaml") == recipe
+    assert not any(str(tmp_path) in path.read_text() for path in (tmp_path / "half").rglob("*.json"))
     full, half = generated(path), generated(tmp_path / "half")
     assert np.corrcoef(full[0], half[0])[0, 1] > 0.9
 
