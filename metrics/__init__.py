@@ -5,11 +5,12 @@ if __name__ != "t2av_bench.metrics":
         "import this package as t2av_bench.metrics: a second copy named metrics would have its own classes"
     )
 
+from t2av_bench.metrics.catalogue import METRICS, MetricSpec
 from t2av_bench.metrics.classes import class_divergence, inception_score
 from t2av_bench.metrics.coverage import support_scores
 from t2av_bench.metrics.envelopes import envelope_offset, peak_confidence
 from t2av_bench.metrics.frechet import frechet_distance
-from t2av_bench.metrics.joint import METRICS, Balance, MetricSpec, alignment_index, joint_score
+from t2av_bench.metrics.joint import Balance, alignment_index, joint_score
 from t2av_bench.metrics.kernel import joint_kernel_distance, kernel_distance, median_distance
 from t2av_bench.metrics.onsets import av_align, count_matches, event_f1, onset_scores
 from t2av_bench.metrics.stats import JointStats

@@ -16,7 +16,8 @@ With :math:`\Sigma_r = V_r\Lambda_r V_r^\top`, :math:`\Sigma_g` likewise, and th
 :math:`\Lambda_r^{1/2}V_r^\top V_g\Lambda_g^{1/2} = P\operatorname{diag}(s)Q^\top`, it is :math:`M = T^\top T` with
 :math:`T = \operatorname{diag}(s)^{1/2}P^\top\Lambda_r^{-1/2}V_r^\top`. Only directions in which the side varies are
 inverted. So singular covariances (fewer windows than dimensions, constant features) need no special case: the result is
-the derivative within the span of the data. With fewer windows than dimensions no d x d matrix is formed.
+the derivative within the span of the data. With fewer windows than dimensions no d x d matrix is formed. Where both
+covariances are regular, the same comes from a Cholesky factor and one eigen-decomposition.
 
 References
 ----------
@@ -36,6 +37,9 @@ from scipy import linalg
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics.joint import index_distances
 from t2av_bench.metrics.stats import Float64Array, JointStats, as_stats, check_same_blocks
+
+# Ratio of the smallest to the largest eigenvalue of Σ_r^½ Σ_g Σ_r^½ above which their fourth roots are accurate.
+_REGULAR = 1e-9
 
 
 class Influence(NamedTuple):
@@ -74,21 +78,12 @@ class InfluenceMap:
             If the blocks differ or a side has fewer than two windows.
         """
         check_same_blocks(reference, generated)
-        spreads, axes = zip(*map(_spectrum, (reference, generated)), strict=True)
-        core = (axes[0] * spreads[0]).T @ (axes[1] * spreads[1])
-        if core.size:
-            left, values, right = linalg.svd(core, full_matrices=False, check_finite=False)
-        else:
-            left, values, right = np.zeros((len(core), 0)), np.zeros(0), np.zeros((0, core.shape[1]))
+        roots, trace = _regular_roots(reference, generated) or _singular_roots(reference, generated)
         shift = reference.mean - generated.mean
-        sides = []
-        for stats, spread, axis, vectors, sign in (
-            (reference, spreads[0], axes[0], left, 1.0),
-            (generated, spreads[1], axes[1], right.T, -1.0),
-        ):
-            root = (axis / spread) @ (vectors * np.sqrt(values))
-            centre = stats.total_variance - float(values.sum())
-            sides.append(_Side(stats.mean, sign * shift, root, centre, stats.n))
+        sides = [
+            _Side(stats.mean, sign * shift, root, stats.total_variance - trace, stats.n)
+            for stats, root, sign in zip((reference, generated), roots, (1.0, -1.0), strict=True)
+        ]
         return cls(*sides)
 
     def reference(self, rows: npt.ArrayLike) -> Float64Array:
@@ -247,6 +242,44 @@ def alignment_index_influence(reference: npt.ArrayLike, generated: npt.ArrayLike
         stats.update(audio=rows[:, :audio_dim], condition=rows[:, audio_dim:])
     fitted = IndexInfluenceMap.fit(*sides)
     return Influence(fitted.reference(x), fitted.generated(y))
+
+
+Roots = tuple[tuple[Float64Array, Float64Array], float]
+
+
+def _regular_roots(reference: JointStats, generated: JointStats) -> Roots | None:
+    """Return T of both sides and tr(Σ_r Σ_g)^½ from one eigen-decomposition, or None for nearly singular covariances.
+
+    With Σ_r = L Lᵀ and Lᵀ Σ_g L = U Λ Uᵀ it is M_r = L⁻ᵀ U Λ^½ Uᵀ L⁻¹, the solution of M_r Σ_r M_r = Σ_g, and M_g is
+    its inverse. Less than half the cost of three decompositions.
+    """
+    if reference.rows is not None or generated.rows is not None:
+        return None
+    try:
+        lower = linalg.cholesky(reference.covariance, lower=True, check_finite=False)
+    except linalg.LinAlgError:
+        return None
+    core = generated.covariance @ lower
+    core = linalg.blas.dtrmm(1.0, lower, core, lower=1, trans_a=1)
+    values, vectors = linalg.eigh(core, driver="evd", overwrite_a=True, check_finite=False)
+    if values[0] <= _REGULAR * values[-1]:
+        return None
+    fourth = np.sqrt(np.sqrt(values))
+    inverse = linalg.solve_triangular(lower, vectors * fourth, lower=True, trans="T", check_finite=False)
+    return (inverse, linalg.blas.dtrmm(1.0, lower, vectors / fourth, lower=1)), float(np.square(fourth).sum())
+
+
+def _singular_roots(reference: JointStats, generated: JointStats) -> Roots:
+    """Return T of both sides and tr(Σ_r Σ_g)^½ within the span of the data."""
+    spreads, axes = zip(*map(_spectrum, (reference, generated)), strict=True)
+    core = (axes[0] * spreads[0]).T @ (axes[1] * spreads[1])
+    if core.size:
+        left, values, right = linalg.svd(core, full_matrices=False, check_finite=False)
+    else:
+        left, values, right = np.zeros((len(core), 0)), np.zeros(0), np.zeros((0, core.shape[1]))
+    sides = zip(spreads, axes, (left, right.T), strict=True)
+    first, second = ((axis / spread) @ (vectors * np.sqrt(values)) for spread, axis, vectors in sides)
+    return (first, second), float(values.sum())
 
 
 def _spectrum(stats: JointStats) -> tuple[Float64Array, Float64Array]:

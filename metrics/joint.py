@@ -34,62 +34,20 @@ depend on the order of features. No other public code computes FATD, FA(VT)D, th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import linalg
 
 from t2av_bench.errors import MetricError
+from t2av_bench.metrics.catalogue import MetricSpec
 from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.stats import Float64Array, JointStats, check_same_blocks
 
-Kind = Literal["raw", "balanced", "index"]
 MAX_AXES = 64
 WINDOWS_PER_AXIS = 10
-
-
-@dataclass(frozen=True)
-class MetricSpec:
-    """What a score is computed from.
-
-    Attributes
-    ----------
-    name
-        As it stands in tables and result files.
-    blocks
-        Blocks of the joint features; ``clip_audio`` is the clip-level audio embedding of FD.
-    kind
-        ``raw`` distance, ``balanced`` distance, or alignment ``index``.
-    higher_is_better
-        False for distances.
-    version
-        Raised whenever the same input would give another value.
-    """
-
-    name: str
-    blocks: tuple[str, ...]
-    kind: Kind
-    higher_is_better: bool = False
-    version: int = 1
-
-
-METRICS: dict[str, MetricSpec] = {
-    spec.name: spec
-    for spec in (
-        MetricSpec("FD", ("clip_audio",), "raw"),
-        MetricSpec("FAD", ("audio",), "raw"),
-        MetricSpec("FAVD", ("audio", "video"), "raw"),
-        MetricSpec("FATD", ("audio", "text"), "raw"),
-        MetricSpec("FA(VT)D", ("audio", "video", "text"), "raw"),
-        MetricSpec("FAD-b", ("audio",), "balanced"),
-        MetricSpec("FAVD-b", ("audio", "video"), "balanced"),
-        MetricSpec("FATD-b", ("audio", "text"), "balanced"),
-        MetricSpec("FA(VT)D-b", ("audio", "video", "text"), "balanced"),
-        MetricSpec("AV-index", ("audio", "video"), "index", higher_is_better=True),
-        MetricSpec("AT-index", ("audio", "text"), "index", higher_is_better=True),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -129,6 +87,12 @@ class Balance:
             scale = 1.0 / np.sqrt(variance) if variance > 0.0 else 0.0
             maps[block], axes[block] = basis * scale, basis.shape[1]
         return cls(maps, axes)
+
+    def check(self, score: str, blocks: Sequence[str]) -> None:
+        """Raise :class:`MetricError` if a score is undefined because one of its blocks does not vary."""
+        dead = [block for block in blocks if not self.maps[block].any()]
+        if dead:
+            raise MetricError(f"{score} is undefined: the {dead[0]} features are the same in every window")
 
     def apply(self, stats: JointStats) -> JointStats:
         """Return the statistics in balanced coordinates."""
@@ -184,7 +148,7 @@ def joint_score(spec: MetricSpec, reference: JointStats, generated: JointStats, 
     Parameters
     ----------
     spec
-        The score; see :data:`METRICS`.
+        A Fréchet score; see :data:`~t2av_bench.metrics.METRICS`.
     reference, generated
         Statistics over the same blocks.
     balance
@@ -214,9 +178,7 @@ def score_stats(spec: MetricSpec, stats: JointStats, balance: Balance | None) ->
         return chosen
     if balance is None:
         raise MetricError(f"{spec.name} needs a Balance fitted on the reference")
-    dead = [block for block in spec.blocks if not balance.maps[block].any()]
-    if dead:
-        raise MetricError(f"{spec.name} is undefined: the {dead[0]} features are the same in every window")
+    balance.check(spec.name, spec.blocks)
     return balance.apply(chosen)
 
 

@@ -79,6 +79,26 @@ def clip_contributions(influence: Influence, reference_clips: ClipIds, generated
     return Contributions(unique, sums.astype(np.float64, copy=False))
 
 
+def clip_sums(influence: Float64Array, places: npt.NDArray[np.intp], clips_n: int) -> Float64Array:
+    """Add up one side's influences over the rows of each clip, as mean over the side's rows.
+
+    Parameters
+    ----------
+    influence
+        Of each row, shape (n,).
+    places
+        Number of each row's clip, shape (n,), from 0 to ``clips_n`` - 1.
+    clips_n
+        Number of clips.
+
+    Returns
+    -------
+    numpy.ndarray, shape (clips_n,)
+        The side's share of :func:`clip_contributions`, in the order of the clips' numbers.
+    """
+    return np.bincount(places, weights=influence / len(influence), minlength=clips_n).astype(np.float64, copy=False)
+
+
 def contributions_stderr(values: Float64Array) -> float:
     """Return the standard error of a sum of clip contributions, shape (clips,); at least two clips.
 

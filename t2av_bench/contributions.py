@@ -21,7 +21,7 @@ from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr
 from t2av_bench.protocol import Pooling
 from t2av_bench.results import Score
-from t2av_bench.scoring import ClipJobs, Float32Array, Scored, SideStats, clip_rows
+from t2av_bench.scoring import ClipJobs, Float32Array, Scored, SideStats, clip_rows, frechet_jobs
 
 # Clips whose samples are in memory at once: enough rows for a matrix product to run at full speed.
 BATCH_CLIPS = 64
@@ -62,19 +62,25 @@ def clip_contributions(
         scales[name] = 1.0 if spec.kind == "index" else reference.total_variance
         kind = IndexInfluenceMap if spec.kind == "index" else InfluenceMap
         maps[name] = kind.fit(reference, generated)
+    if not maps:
+        return {}
     contributions = _second_pass(clips, cache, pooling, maps, sides, scored.balance)
     return {name: _without_rounding(values, scales[name]) for name, values in contributions.items()}
 
 
 def with_stderr(scores: Mapping[str, Score], contributions: Mapping[str, Float64Array]) -> dict[str, Score]:
     """Return the scores with the standard errors that follow from the clips' contributions."""
-    return {name: replace(score, stderr=contributions_stderr(contributions[name])) for name, score in scores.items()}
-
-
-def by_clip(clips: Sequence[ClipJobs], contributions: Mapping[str, Float64Array]) -> dict[str, dict[str, float]]:
-    """Return the contributions as clip id to score name to number."""
     return {
-        clip.clip_id: {name: float(values[i]) for name, values in contributions.items()} for i, clip in enumerate(clips)
+        name: replace(score, stderr=contributions_stderr(contributions[name])) if name in contributions else score
+        for name, score in scores.items()
+    }
+
+
+def by_clip(clips: Sequence[ClipJobs], numbers: Mapping[str, Float64Array]) -> dict[str, dict[str, float]]:
+    """Return one number per score and clip as clip id to score name to number, without those that are NaN."""
+    return {
+        clip.clip_id: {name: float(values[i]) for name, values in numbers.items() if not np.isnan(values[i])}
+        for i, clip in enumerate(clips)
     }
 
 
@@ -90,7 +96,9 @@ def _second_pass(
     totals: dict[str, Float64Array] = {name: np.zeros(len(clips)) for name in maps}
     for which, side in enumerate(sides):
         for first in range(0, len(clips), BATCH_CLIPS):
-            batch = [clip_rows(clip.side(which == 1), cache, pooling) for clip in clips[first : first + BATCH_CLIPS]]
+            batch = [
+                clip_rows(frechet_jobs(clip, which == 1), cache, pooling) for clip in clips[first : first + BATCH_CLIPS]
+            ]
             samples = _Samples(batch, balance)
             for name, fitted in maps.items():
                 spec = METRICS[name]

@@ -2,8 +2,8 @@
 
 ::
 
-    Manifest ─► match predictions ─► check every file ─► embed reference + predictions ─► statistics ─► scores
-    ─► contributions of clips, standard errors ─► Result
+    Manifest ─► match predictions ─► check every file ─► embed reference + predictions ─► statistics ─► Fréchet scores
+    ─► contributions of clips, standard errors ─► companion scores ─► Result
 
 Read :func:`evaluate` from top to bottom; each step is a function of the module it names.
 """
@@ -16,17 +16,19 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.checking import check_files
+from t2av_bench.companions.scores import cached_clips, score_companions
 from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
 from t2av_bench.embedding import embed_missing
 from t2av_bench.environment import environment
-from t2av_bench.errors import Problem, ProblemsError, UsageError
+from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, load_manifest
+from t2av_bench.metrics.groups import assign_groups
 from t2av_bench.models.extractors import Extractor, get_extractor
 from t2av_bench.naming import locate_media
 from t2av_bench.planning import all_jobs, caption_problems, clip_jobs, extraction_problems, file_needs, too_short_clips
@@ -34,8 +36,9 @@ from t2av_bench.predictions import match_predictions
 from t2av_bench.protocol import PROTOCOLS, Protocol, make_protocol
 from t2av_bench.records import extractor_record, file_notes, manifest_record, not_comparable_reasons
 from t2av_bench.results import Result
-from t2av_bench.scoring import gather, sample_notes, score_all
+from t2av_bench.scoring import GroupedStats, sample_notes, score_all
 from t2av_bench.threads import few_threads_for_small_matrices
+from t2av_bench.uncertainty import Uncertainty, groups_wanted, uncertainty_notes, with_bias
 
 OnError = Literal["fail", "skip"]
 DEFAULT_MANIFEST = "t2av-mini"
@@ -58,6 +61,7 @@ def evaluate(
     system: str | None = None,
     description: str = "",
     on_error: OnError = "fail",
+    uncertainty: Uncertainty = "auto",
     seed: int = 0,
     progress: bool = True,
 ) -> Result:
@@ -95,6 +99,10 @@ def evaluate(
     on_error
         ``fail`` stops before the costly part if any clip cannot be scored; ``skip`` leaves such clips out on both
         sides and marks the result incomplete.
+    uncertainty
+        How much is computed beside each Fréchet score: ``none``; ``stderr``: standard error and real-against-real
+        floor; ``full``: also the bias-corrected score and the one extrapolated to infinitely many clips; ``auto``:
+        ``full`` except for what takes long, which is distances of more than 600 dimensions and windows.
     seed
         Of everything random.
     progress
@@ -123,7 +131,7 @@ def evaluate(
         weights=weights,
         seed=seed,
     )
-    _check_options(on_error, batch_size, num_workers)
+    _check_options(on_error, uncertainty, batch_size, num_workers)
     workers_n = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
     cache = EmbeddingCache(cache_dir or home() / "embeddings")
     extractors = make_extractors(choices, device)
@@ -134,7 +142,7 @@ def evaluate(
     problems = [*too_short_clips(clips, extractors), *matching.problems, *absent_media]
     problems += caption_problems(clips, extractors, cache)
 
-    needs = file_needs(clips, media, matching, choices)
+    needs = file_needs(clips, media, matching, extractors)
     checked = check_files(needs, cache, num_workers=workers_n, progress=progress)
     problems += checked.problems
     scored = _settle(clips, problems, on_error)
@@ -144,18 +152,28 @@ def evaluate(
     if failures:
         problems += extraction_problems(jobs, failures)
         scored = _settle(clips, problems, on_error)
-        jobs = [job for job in jobs if job.clip_id in {clip.clip_id for clip in scored}]
+        kept = {clip.clip_id for clip in scored}
+        jobs = [job for job in jobs if job.clip_id in kept]
 
     with few_threads_for_small_matrices(sum(extractor.dim for extractor in extractors.values())):
-        reference = gather(jobs, cache, choices, generated=False)
-        generated = gather(jobs, cache, choices, generated=True)
-        plain = score_all(choices, reference, generated, len(scored))
-        contributions = clip_contributions(jobs, cache, choices.pooling, (reference, generated), plain)
-    scores = with_stderr(plain.scores, contributions)
+        groups = assign_groups(len(jobs), groups_wanted(uncertainty), seed)
+        reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
+        generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
+        plain = score_all(choices, reference.whole, generated.whole, len(scored))
+        judged = with_bias(plain.scores, (reference, generated), plain.balance, uncertainty, seed)
+        contributions = (
+            clip_contributions(jobs, cache, choices.pooling, (reference.whole, generated.whole), plain)
+            if uncertainty != "none"
+            else {}
+        )
+        clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance)
+        companions = score_companions(choices.metrics, clip_set, seed)
+    scores = choices.in_order(with_stderr(judged, contributions), companions.scores)
+    contributions = choices.in_order(contributions, companions.contributions)
 
     return Result(
         scores=scores,
-        absent=plain.absent,
+        absent=choices.in_order(plain.absent, companions.absent),
         system={"name": system or Path(pred_dir).resolve().name or "system", "description": description},
         manifest=manifest_record(benchmark),
         protocol=choices.to_json(),
@@ -169,13 +187,14 @@ def evaluate(
         },
         problems=[vars(problem) for problem in problems],
         not_comparable_because=not_comparable_reasons(benchmark, choices, extractors, len(scored), len(clips)),
-        notes=sample_notes(scores) + file_notes(matching, checked),
+        notes=sample_notes(scores) + uncertainty_notes(scores) + file_notes(matching, checked),
         environment=environment(device),
         seed=seed,
         command=shlex.join(sys.argv),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool_version=__version__,
         per_clip=by_clip(jobs, contributions),
+        clip_values=by_clip(jobs, companions.clip_values),
     )
 
 
@@ -204,9 +223,13 @@ def make_extractors(protocol: Protocol, device: str) -> dict[str, Extractor]:
     return {part: made[name] for part, name in protocol.extractors.items()}
 
 
-def _check_options(on_error: str, batch_size: int, num_workers: int | None) -> None:
+def _check_options(on_error: str, uncertainty: str, batch_size: int, num_workers: int | None) -> None:
     if on_error not in ("fail", "skip"):
         raise UsageError(f"on_error must be 'fail' or 'skip'; got {on_error!r}")
+    if uncertainty not in get_args(Uncertainty):
+        raise no_such_name(
+            f"There is no level of uncertainty named {uncertainty!r}", uncertainty, get_args(Uncertainty)
+        )
     if batch_size < 1:
         raise UsageError(f"batch_size must be at least 1; got {batch_size}")
     if num_workers is not None and num_workers < 0:

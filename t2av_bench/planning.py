@@ -10,9 +10,8 @@ from t2av_bench.checking import CheckReport, FileNeed
 from t2av_bench.embedding import EmbeddingJob, embed_captions
 from t2av_bench.errors import Problem
 from t2av_bench.manifests import Clip
-from t2av_bench.models.extractors import ClipSource, Extractor
+from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
 from t2av_bench.predictions import Matching
-from t2av_bench.protocol import Protocol
 from t2av_bench.scoring import ClipJobs
 
 
@@ -26,9 +25,11 @@ def too_short_clips(clips: Sequence[Clip], extractors: dict[str, Extractor]) -> 
     ]
 
 
-def file_needs(clips: Sequence[Clip], media: dict[str, Path], matching: Matching, protocol: Protocol) -> list[FileNeed]:
+def file_needs(
+    clips: Sequence[Clip], media: dict[str, Path], matching: Matching, extractors: dict[str, Extractor]
+) -> list[FileNeed]:
     """List what must be read: the reference's range of its file, and the whole of each prediction."""
-    video = "video" in protocol.extractors
+    video = any(extractor.modality == "video" for extractor in extractors.values())
     needs = []
     for clip in clips:
         if clip.clip_id in media and clip.clip_id in matching.files:
@@ -40,12 +41,18 @@ def file_needs(clips: Sequence[Clip], media: dict[str, Path], matching: Matching
 
 
 def caption_problems(clips: Sequence[Clip], extractors: dict[str, Extractor], cache: EmbeddingCache) -> list[Problem]:
-    """Embed all captions, which is cheap, so that one without a known word is found before anything costly."""
-    if "text" not in extractors:
-        return []
-    jobs = {clip.clip_id: _caption_job(clip, extractors["text"]) for clip in clips}
-    failures = embed_captions(list(jobs.values()), cache)
-    return [Problem(clip_id, "caption", "", failures[job.key]) for clip_id, job in jobs.items() if job.key in failures]
+    """Embed all captions where one may lack a known word, so that it is found before anything costly."""
+    problems = []
+    for extractor in extractors.values():
+        if isinstance(extractor, TextExtractor) and not extractor.takes_any_caption:
+            jobs = {clip.clip_id: _caption_job(clip, extractor) for clip in clips}
+            failures = embed_captions(list(jobs.values()), cache)
+            problems += [
+                Problem(clip_id, "caption", "", failures[job.key])
+                for clip_id, job in jobs.items()
+                if job.key in failures
+            ]
+    return problems
 
 
 def _caption_job(clip: Clip, extractor: Extractor) -> EmbeddingJob:

@@ -6,19 +6,31 @@ mean of channels, soxr HQ to 16 kHz, no normalisation; windows of 0.96 s without
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from t2av_bench.errors import UsageError, no_such_name
 from t2av_bench.metrics import METRICS
 
 Pooling = Literal["window", "clip"]
+Value = TypeVar("Value")
 
 # Feature presets: which extractor plays which part. `clip_audio` feeds FD.
 PRESETS: dict[str, dict[str, str]] = {
-    "paper": {"audio": "vggish", "video": "c3d", "text": "word2vec", "clip_audio": "panns"},
+    "paper": {
+        "audio": "vggish",
+        "video": "c3d",
+        "text": "word2vec",
+        "clip_audio": "panns",
+        "logits": "panns-logits",
+    },
     "lite": {"audio": "lite-audio", "video": "lite-video", "text": "lite-text", "clip_audio": "lite-audio"},
 }
+# Parts that every choice of features has, for scores that are asked for by name: they need weights of their own.
+ON_REQUEST = {"logits": "panns-logits", "clap_audio": "clap-audio", "clap_text": "clap-text"}
+# Parts that come with an extractor, at no further download.
+_BESIDE = {"panns": {"logits": "panns-logits"}}
 PROTOCOLS = ("t2av-bench/1",)
 
 
@@ -33,7 +45,7 @@ class Protocol:
     features
         The preset's name, or ``custom``.
     extractors
-        Part (``audio``, ``video``, ``text``, ``clip_audio``) to extractor name.
+        Part (``audio``, ``video``, ``text``, ``clip_audio``, ``logits`` …) to extractor name.
     pooling
         ``window``: every window is a sample; ``clip``: the mean over a clip's windows is.
     metrics
@@ -49,6 +61,11 @@ class Protocol:
     metrics: tuple[str, ...] = ()
     weights: str = "published"
     weights_seed: int = 0
+
+    def in_order(self, *found: Mapping[str, Value]) -> dict[str, Value]:
+        """Return what was found for scores, by name, in the order of the protocol's."""
+        joined = {name: value for part in found for name, value in part.items()}
+        return {name: joined[name] for name in self.metrics if name in joined}
 
     def to_json(self) -> dict[str, Any]:
         """Return the record as it stands in a result file."""
@@ -84,22 +101,23 @@ def make_protocol(
     _known(pooling, list(get_args(Pooling)), "pooling")
     _known(weights, ["published", "random"], "weights")
     preset, extractors = _parts(features)
-    possible = [spec.name for spec in METRICS.values() if set(spec.blocks) <= set(extractors)]
+    available = {**ON_REQUEST, **extractors}
     for metric in metrics or ():
         _known(metric, list(METRICS), "metric")
-        if metric not in possible:
-            lacking = sorted(set(METRICS[metric].blocks) - set(extractors))
+        lacking = sorted(set(METRICS[metric].blocks) - set(available))
+        if lacking:
             raise UsageError(
                 f"{metric} needs {_spoken(lacking)} features; --features {features} has {_spoken(extractors)}"
             )
+    possible = [spec.name for spec in METRICS.values() if set(spec.blocks) <= set(extractors)]
     chosen = tuple(metric for metric in METRICS if metric in (metrics or possible))
     needed = {block for metric in chosen for block in METRICS[metric].blocks}
-    used = {part: extractor for part, extractor in extractors.items() if part in needed}
+    used = {part: extractor for part, extractor in available.items() if part in needed}
     return Protocol(name, preset, used, "clip" if pooling == "clip" else "window", chosen, weights, seed)
 
 
 def _parts(features: str) -> tuple[str, dict[str, str]]:
-    """Return the preset's name and the extractor of each part; a list of names is sorted into parts by modality."""
+    """Return the preset's name and the extractor of each part; a list of names is sorted into the parts they play."""
     if features in PRESETS:
         return features, PRESETS[features]
     from t2av_bench.models.extractors.registry import extractor_class, extractor_names
@@ -108,14 +126,14 @@ def _parts(features: str) -> tuple[str, dict[str, str]]:
     for name in (part.strip() for part in features.split(",")):
         if name not in extractor_names():
             _known(name, [*PRESETS, *extractor_names()], "feature preset or extractor")
-        kind = extractor_class(name)
-        part = "clip_audio" if kind.modality == "audio" and kind.unit == "clip" else kind.modality
+        part = extractor_class(name).plays()
         if part in parts:
             raise UsageError(f"--features names two extractors for {_spoken([part])}: {parts[part]} and {name}")
         parts[part] = name
-    if not {"audio", "clip_audio"} & set(parts):
+    if all(extractor_class(name).modality != "audio" for name in parts.values()):
         raise UsageError(f"--features {features}: an extractor of sound is needed, e.g. vggish or lite-audio")
-    return "custom", parts
+    beside = {part: extra for name in parts.values() for part, extra in _BESIDE.get(name, {}).items()}
+    return "custom", {**beside, **parts}
 
 
 def _known(value: str, allowed: list[str], what: str) -> None:
@@ -124,4 +142,4 @@ def _known(value: str, allowed: list[str], what: str) -> None:
 
 
 def _spoken(parts: list[str] | dict[str, str]) -> str:
-    return " and ".join(part.replace("clip_audio", "clip-level audio") for part in parts)
+    return " and ".join("clip-level audio" if part == "clip_audio" else part.replace("_", " ") for part in parts)

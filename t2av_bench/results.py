@@ -32,13 +32,29 @@ class Score:
     stderr
         Standard error, clustered by clip; None where it is not estimated.
     kind
-        ``raw`` or ``balanced`` squared Fréchet distance, or alignment ``index``.
+        As of :data:`t2av_bench.metrics.METRICS`: ``raw`` or ``balanced`` squared Fréchet distance, alignment ``index``,
+        or the kind of a companion.
     higher_is_better, version
         As the metric declares them.
     n_clips, n_windows
-        Clips on each side, and samples the statistics are over: windows, or clips where a clip is a sample.
+        Clips on each side, and samples the score is over: windows, or clips where a clip is a sample.
     d, rank
-        Dimension of the features the distance is over, and rank of the reference's covariance.
+        Dimension of the features a distance is over, and rank of the reference's covariance; None where a score knows
+        neither.
+    n_undefined
+        Clips for which the score is undefined and that it leaves out; not among ``n_clips``.
+    corrected
+        Fréchet distance without the leading term of its bias
+        (:func:`~t2av_bench.metrics.bias.half_split_corrected`); ``stderr`` is its standard error too.
+    fd_infinity
+        Fréchet distance extrapolated to infinitely many clips.
+    floor, floor_spread, floor_score
+        Mean distance between disjoint halves of the reference and its standard deviation over the halvings, and the
+        system's mean distance on the same footing: generated clips of one half against the reference of the other.
+    withheld
+        Why any of these is None, by name.
+    settings
+        Choices behind a companion, such as the bandwidth of a kernel.
     """
 
     value: float
@@ -48,8 +64,21 @@ class Score:
     version: int
     n_clips: int
     n_windows: int
-    d: int
-    rank: int
+    d: int | None = None
+    rank: int | None = None
+    n_undefined: int = 0
+    corrected: float | None = None
+    fd_infinity: float | None = None
+    floor: float | None = None
+    floor_spread: float | None = None
+    floor_score: float | None = None
+    withheld: dict[str, str] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the result file, without what the score does not have."""
+        record = asdict(self)
+        return {name: value for name, value in record.items() if name == "stderr" or value not in (None, {})}
 
 
 @dataclass(frozen=True)
@@ -72,8 +101,12 @@ class Result:
         What a reader of the scores should know.
     per_clip
         Clip id to what the clip adds to each score, in the score's unit; see
-        :func:`t2av_bench.contributions.clip_contributions`. Not part of the result file, which stays small, nor of
-        equality: empty in a loaded result. :meth:`save_per_clip` writes it.
+        :func:`t2av_bench.contributions.clip_contributions`. Without the scores that have no standard error. Not part
+        of the result file, which stays small, nor of equality: empty in a loaded result. :meth:`save_per_clip` writes
+        it.
+    clip_values
+        Clip id to the clip's own value of each score that is a mean over clips, such as ``KL-softmax``; without the
+        clips it is undefined for. Kept as ``per_clip`` is.
     """
 
     scores: dict[str, Score]
@@ -93,6 +126,7 @@ class Result:
     tool_version: str
     schema_version: int = field(default=SCHEMA_VERSION)
     per_clip: dict[str, dict[str, float]] = field(default_factory=dict, compare=False, repr=False)
+    clip_values: dict[str, dict[str, float]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def comparable(self) -> bool:
@@ -101,8 +135,9 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the result file."""
-        record = asdict(replace(self, per_clip={}))
-        del record["per_clip"]
+        record = asdict(replace(self, scores={}, per_clip={}, clip_values={}))
+        del record["per_clip"], record["clip_values"]
+        record["scores"] = {name: score.to_json() for name, score in self.scores.items()}
         record["comparable"] = self.comparable
         return record
 
@@ -120,7 +155,10 @@ class Result:
         _write(path, text)
 
     def save_per_clip(self, path: str | Path) -> None:
-        """Write what each clip adds to each score as CSV: ``clip_id`` and one column per score, every digit kept.
+        """Write what each clip adds to each score as CSV, every digit kept.
+
+        ``clip_id``; a column per score with contributions; then a column ``<score> value`` per score that is a mean
+        over clips, empty for a clip it is undefined for.
 
         Raises
         ------
@@ -131,9 +169,13 @@ class Result:
             raise ResultError(f"{path}: a loaded result holds no contributions of clips; evaluate the system again")
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["clip_id", *self.scores])
+        names = list(next(iter(self.per_clip.values())))
+        valued = [name for name in self.scores if any(name in values for values in self.clip_values.values())]
+        writer.writerow(["clip_id", *names, *(f"{name} value" for name in valued)])
         for clip_id, contributions in self.per_clip.items():
-            writer.writerow([clip_id, *(repr(contributions[name]) for name in self.scores)])
+            own = self.clip_values.get(clip_id, {})
+            cells = [*(contributions[name] for name in names), *(own.get(name, "") for name in valued)]
+            writer.writerow([clip_id, *(cell if cell == "" else repr(cell) for cell in cells)])
         _write(Path(path), out.getvalue())
 
     def worst_clips(self, score: str, count: int) -> list[tuple[str, float]]:
@@ -142,7 +184,7 @@ class Result:
         Those that draw a distance up, or an index down; clips that do not harm it are never among them.
         """
         sign = -1.0 if self.scores[score].higher_is_better else 1.0
-        found = [(clip_id, contributions[score]) for clip_id, contributions in self.per_clip.items()]
+        found = [(clip_id, values[score]) for clip_id, values in self.per_clip.items() if score in values]
         harmful = [(clip_id, value) for clip_id, value in found if sign * value > 0.0]
         return sorted(harmful, key=lambda item: -sign * item[1])[:count]
 
@@ -191,7 +233,7 @@ def check_result(record: Any, where: str) -> None:
         message = error.message if len(error.message) < 200 else error.message[:200] + " …"
         raise ResultError(f"{where}: is no t2av-bench result: at {place}: {message}")
     for name, score in record["scores"].items():
-        if not math.isfinite(score["value"]):
+        if not all(math.isfinite(value) for value in score.values() if isinstance(value, float)):
             raise ResultError(f"{where}: the score {name} must be finite")
 
 

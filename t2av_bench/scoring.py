@@ -13,12 +13,14 @@ from t2av_bench.cache import EmbeddingCache
 from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import METRICS, Balance, JointStats, MetricSpec, joint_score
+from t2av_bench.metrics.groups import united
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.protocol import Pooling, Protocol
 from t2av_bench.results import Score
 
 Float32Array = npt.NDArray[np.float32]
 JOINT_PARTS = ("audio", "video", "text")
+FRECHET_PARTS = (*JOINT_PARTS, "clip_audio")
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,9 @@ class ClipJobs:
     clip_id
         The clip.
     reference
-        ``audio``, ``video``, ``text`` and ``clip_audio`` of the reference, as far as the protocol uses them.
+        Every part that the protocol uses, of the reference.
     generated
-        ``audio`` and ``clip_audio`` of the prediction; conditions are the reference's.
+        The parts that are of sound, of the prediction; conditions are the reference's.
     """
 
     clip_id: str
@@ -62,7 +64,7 @@ def clip_rows(jobs: Mapping[str, EmbeddingJob], cache: EmbeddingCache, pooling: 
     """Read one clip's embeddings as rows that pair across parts.
 
     A caption's embedding is repeated for every window. Returns arrays of shape (windows, dim), or (1, dim) with
-    ``pooling="clip"``; ``clip_audio`` is always one row.
+    ``pooling="clip"``; ``clip_audio`` is always one row; parts that only companions use are as in the cache.
     """
     parts = dict(zip(jobs, read_embeddings(jobs.values(), cache), strict=True))
     rows = {part: parts[part] for part in JOINT_PARTS if part in parts}
@@ -73,7 +75,12 @@ def clip_rows(jobs: Mapping[str, EmbeddingJob], cache: EmbeddingCache, pooling: 
         rows = {part: np.repeat(found, windows_n, axis=0) if len(found) == 1 else found for part, found in rows.items()}
     if "clip_audio" in parts:
         rows["clip_audio"] = _mean_row(parts["clip_audio"])
-    return rows
+    return parts | rows
+
+
+def frechet_jobs(clip: ClipJobs, generated: bool) -> dict[str, EmbeddingJob]:
+    """Return the jobs of one side whose rows the statistics are over."""
+    return {part: job for part, job in clip.side(generated).items() if part in FRECHET_PARTS}
 
 
 def _mean_row(rows: Float32Array) -> Float32Array:
@@ -88,12 +95,56 @@ def gather(clips: Sequence[ClipJobs], cache: EmbeddingCache, protocol: Protocol,
     joint = JointStats(joint_dims) if "audio" in joint_dims else None
     clip_audio = JointStats({"clip_audio": dims["clip_audio"]}) if "clip_audio" in dims else None
     for clip in clips:
-        rows = clip_rows(clip.side(generated), cache, protocol.pooling)
+        rows = clip_rows(frechet_jobs(clip, generated), cache, protocol.pooling)
         if clip_audio is not None:
             clip_audio.update(clip_audio=rows.pop("clip_audio"))
         if joint is not None:
             joint.update(**rows)
     return SideStats(joint, clip_audio)
+
+
+@dataclass(frozen=True)
+class GroupedStats:
+    """Statistics of one side by group of clips, and of all clips together.
+
+    Attributes
+    ----------
+    groups
+        One per group.
+    halves
+        The groups united into two, or one if there is one: as matrices of moments these are what costs most, so they
+        are kept.
+    whole
+        Of all clips.
+    """
+
+    groups: Sequence[SideStats]
+    halves: Sequence[SideStats]
+    whole: SideStats
+
+    @classmethod
+    def gather(
+        cls,
+        clips: Sequence[ClipJobs],
+        cache: EmbeddingCache,
+        protocol: Protocol,
+        assigned: npt.NDArray[np.intp],
+        *,
+        generated: bool,
+    ) -> GroupedStats:
+        """Accumulate the statistics of one side over the clips of every group (:func:`gather`)."""
+        members = [
+            [clips[i] for i in np.flatnonzero(assigned == group).tolist()] for group in range(assigned.max() + 1)
+        ]
+        groups = [gather(chosen, cache, protocol, generated=generated) for chosen in members]
+        halves = [_united(groups[::2]), _united(groups[1::2])] if len(groups) > 1 else groups
+        return cls(groups, halves, _united(halves))
+
+
+def _united(sides: Sequence[SideStats]) -> SideStats:
+    joint = [side.joint for side in sides if side.joint is not None]
+    clip_audio = [side.clip_audio for side in sides if side.clip_audio is not None]
+    return SideStats(united(joint) if joint else None, united(clip_audio) if clip_audio else None)
 
 
 class Scored(NamedTuple):
@@ -115,12 +166,14 @@ class Scored(NamedTuple):
 
 
 def score_all(protocol: Protocol, reference: SideStats, generated: SideStats, n_clips: int) -> Scored:
-    """Compute every score of the protocol; :mod:`t2av_bench.contributions` adds the standard errors."""
+    """Compute every Fréchet score of the protocol; :mod:`t2av_bench.contributions` adds the standard errors."""
     scores: dict[str, Score] = {}
     absent: dict[str, str] = {}
     balance: Balance | None = None
     for name in protocol.metrics:
         spec = METRICS[name]
+        if not spec.is_frechet:
+            continue
         ref, gen = reference.of(spec), generated.of(spec)
         try:
             if spec.kind != "raw" and balance is None:
@@ -135,12 +188,22 @@ def score_all(protocol: Protocol, reference: SideStats, generated: SideStats, n_
     return Scored(scores, absent, balance)
 
 
+def sides_of(
+    clip: ClipJobs, parts: Sequence[str], cache: EmbeddingCache, pooling: Pooling
+) -> list[dict[str, Float32Array]]:
+    """Read some parts of one clip, of the reference and of the generated side; parts without jobs are left out."""
+    return [
+        clip_rows({part: job for part, job in clip.side(generated).items() if part in parts}, cache, pooling)
+        for generated in (False, True)
+    ]
+
+
 def sample_notes(scores: Mapping[str, Score]) -> list[str]:
     """Say which raw distances have too few samples for their dimension to be more than a comparison at equal n."""
-    few = [f"{name} (d = {s.d})" for name, s in scores.items() if s.kind == "raw" and s.n_windows < 2 * s.d]
+    few = [f"{name} (d = {s.d})" for name, s in scores.items() if s.kind == "raw" and s.d and s.n_windows < 2 * s.d]
     if not few:
         return []
-    n = max(s.n_windows for s in scores.values())
+    n = max(s.n_windows for s in scores.values() if s.kind == "raw")
     return [
         f"Fewer than 2 d samples (at most {n}) for {', '.join(few)}: biased upwards; compare only at the same clips."
     ]

@@ -65,6 +65,8 @@ def format_worst(result: Result, count: int, score: str | None = None) -> str:
     if name not in result.scores:
         reason = result.absent.get(name, "it was not computed")
         raise UsageError(f"the result has no {name or 'score'} to rank clips by: {reason}")
+    if not any(name in contributions for contributions in result.per_clip.values()):
+        raise UsageError(f"what each clip adds to {name} is not known; choose a score with a standard error")
     worst = result.worst_clips(name, count)
     if not worst:
         return f"No clip harms {name}.\n"
@@ -87,23 +89,63 @@ def with_error(score: Score) -> str:
     return number(score.value) + (f" ± {number(score.stderr, 2)}" if score.stderr is not None else "")
 
 
+# Columns that judge a distance, and the score's field for each.
+_COLUMNS = {"corrected": "corrected", "FD∞": "fd_infinity", "floor": "floor", "vs floor": "floor_score"}
+_LEGEND = "floor: one half of the reference against the other; vs floor: the same with the generated sound of one half."
+_TITLES = {
+    "raw": "Fréchet distances",
+    "balanced": "Balanced Fréchet distances",
+    "index": "Alignment indices",
+    "kernel": "Kernel distances",
+    "classes": "Sound classes",
+    "support": "Support of the sets",
+    "similarity": "Sound and caption",
+    "sync": "Synchrony",
+}
+
+
+def _judgement(score: Score, column: str) -> str:
+    value = getattr(score, _COLUMNS[column])
+    return "" if value is None else number(value)
+
+
+def _grouped(lines: Sequence[str], scores: Sequence[Score]) -> list[str]:
+    """Put a title above each kind of score, if there is more than one kind; ``lines`` starts with head and rule."""
+    if len({score.kind for score in scores}) < 2:
+        return list(lines)
+    grouped, kind = list(lines[:2]), ""
+    for line, score in zip(lines[2:], scores, strict=True):
+        if score.kind != kind:
+            grouped += [""] * bool(kind) + [_TITLES.get(score.kind, score.kind)]
+            kind = score.kind
+        grouped.append(line)
+    return grouped
+
+
 def _plain_one(result: Result) -> str:
     head = (
         f"{result.system['name']} on {result.manifest['name']} ({result.counts['scored']} of {result.counts['clips']}"
         f" clips), {result.protocol['features']} features, protocol {result.protocol['name']}"
     )
-    rows = [("score", "", "value", "± s.e.", "clips", "samples", "d", "rank")]
+    shown = [column for column in _COLUMNS if any(_judgement(score, column) for score in result.scores.values())]
+    rows = [("score", "", "value", "± s.e.", *shown, "clips", "samples", "d", "rank")]
     for name, score in result.scores.items():
         stderr = "" if score.stderr is None else number(score.stderr, 2)
         arrow = "↑" if score.higher_is_better else "↓"
-        sizes = (str(score.n_clips), str(score.n_windows), str(score.d), str(score.rank))
-        rows.append((name, arrow, number(score.value), stderr, *sizes))
-    lines = [head, "", *_aligned(rows, left=1)]
+        sizes = (str(score.n_clips), str(score.n_windows), _size(score.d), _size(score.rank))
+        judged = (_judgement(score, column) for column in shown)
+        rows.append((name, arrow, number(score.value), stderr, *judged, *sizes))
+    lines = [head, "", *_grouped(_aligned(rows, left=1), list(result.scores.values()))]
+    lines += ["", _LEGEND] if "floor" in shown else []
     lines += [f"{name} is absent: {reason}" for name, reason in result.absent.items()]
     lines += [f"Note: {note}" for note in result.notes]
     if result.not_comparable_because:
         lines.append("Not comparable: " + "; ".join(result.not_comparable_because) + ".")
     return "\n".join(lines) + "\n"
+
+
+def _size(value: int | None) -> str:
+    return "" if value is None else str(value)
 
 
 def plain_systems(results: Sequence[Result]) -> str:
@@ -151,12 +193,14 @@ def _markdown(results: Sequence[Result]) -> str:
 def _csv(results: Sequence[Result]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["system", "score", "value", "stderr", "n_clips", "n_windows", "d", "rank", "comparable"])
+    judged = ["corrected", "fd_infinity", "floor", "floor_score"]
+    sizes = ["n_clips", "n_windows", "d", "rank", "n_undefined"]
+    writer.writerow(["system", "score", "value", "stderr", *judged, *sizes, "comparable"])
     for result in results:
         for name, score in result.scores.items():
-            stderr = "" if score.stderr is None else repr(score.stderr)
-            sizes = (score.n_clips, score.n_windows, score.d, score.rank)
-            writer.writerow([result.system["name"], name, repr(score.value), stderr, *sizes, result.comparable])
+            numbers = (getattr(score, column) for column in ("value", "stderr", *judged, *sizes))
+            cells = ("" if value is None else repr(value) for value in numbers)
+            writer.writerow([result.system["name"], name, *cells, result.comparable])
     return out.getvalue()
 
 

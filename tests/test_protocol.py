@@ -6,14 +6,22 @@ import pytest
 
 from t2av_bench.errors import UsageError
 from t2av_bench.metrics import METRICS
-from t2av_bench.protocol import make_protocol
+from t2av_bench.protocol import ON_REQUEST, make_protocol
 
 
-def test_presets_compute_every_score():
-    for preset in ("paper", "lite"):
-        protocol = make_protocol(features=preset)
-        assert protocol.metrics == tuple(METRICS)
-        assert set(protocol.extractors) == {"audio", "video", "text", "clip_audio"}
+def test_presets_compute_every_score_that_needs_no_weights_beyond_theirs():
+    paper, lite = make_protocol(features="paper"), make_protocol(features="lite")
+    assert paper.metrics == tuple(name for name in METRICS if name != "CLAP")
+    assert set(paper.extractors) == {"audio", "video", "text", "clip_audio", "logits"}
+    assert lite.metrics == tuple(name for name, spec in METRICS.items() if not set(spec.blocks) & set(ON_REQUEST))
+    assert set(lite.extractors) == {"audio", "video", "text", "clip_audio"}
+
+
+def test_a_score_with_weights_of_its_own_is_computed_when_asked_for_by_name():
+    protocol = make_protocol(features="lite", metrics=["CLAP", "FAD"])
+    assert protocol.metrics == ("FAD", "CLAP")
+    assert protocol.extractors == {"audio": "lite-audio", "clap_audio": "clap-audio", "clap_text": "clap-text"}
+    assert make_protocol(features="vggish", metrics=["KL-softmax"]).extractors == {"logits": "panns-logits"}
 
 
 def test_only_the_extractors_the_scores_need_are_used():
@@ -26,8 +34,14 @@ def test_named_extractors_are_sorted_by_what_they_are_of():
     protocol = make_protocol(features="lite-video, vggish")
     assert protocol.features == "custom"
     assert protocol.extractors == {"audio": "vggish", "video": "lite-video"}
-    assert protocol.metrics == ("FAD", "FAVD", "FAD-b", "FAVD-b", "AV-index")
-    assert make_protocol(features="panns").metrics == ("FD",)
+    assert protocol.metrics == ("FAD", "FAVD", "FAD-b", "FAVD-b", "AV-index", "KAD", "KAVD")
+
+
+def test_the_classifier_comes_with_its_embedding():
+    protocol = make_protocol(features="panns")
+    assert protocol.extractors == {"clip_audio": "panns", "logits": "panns-logits"}
+    assert {"FD", "IS", "KL-softmax", "KL-sigmoid", "coverage"} <= set(protocol.metrics)
+    assert make_protocol(features="panns-logits").metrics == ("IS", "KL-softmax", "KL-sigmoid")
 
 
 def test_scores_keep_their_order_whatever_the_users():

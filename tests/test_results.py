@@ -15,7 +15,7 @@ from t2av_bench.tables import format_results, format_worst, number
 
 
 def make_result(name: str = "my system", value: float = 1.25, stderr: float | None = 0.125) -> Result:
-    score = Score(value, stderr, "raw", False, 1, 128, 512, 64, 60)
+    score = Score(value, stderr, "raw", False, 1, 128, 512, 64, 60, corrected=0.25, withheld={"floor": "too few"})
     index = Score(0.5, None, "index", True, 1, 128, 512, 128, 100)
     return Result(
         scores={"FA(VT)D": score, "AV-index": index},
@@ -116,7 +116,16 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_part(tmp_path: Path, mo
 def test_the_plain_table_shows_value_error_sizes_and_every_caveat():
     text = format_results([make_result()])
     assert "my system on m (128 of 128 clips), lite features, protocol t2av-bench/1" in text
-    assert "FA(VT)D   ↓   1.25    0.12    128      512   64    60" in text
+    assert "FA(VT)D   ↓   1.25    0.12       0.25    128      512   64    60" in text
+    lines = text.splitlines()
+    assert lines[4] == "Fréchet distances"
+    assert lines[6:8] == ["", "Alignment indices"]
+    assert "floor" not in text
+    with_floor = make_result()
+    with_floor.scores["FA(VT)D"] = replace(with_floor.scores["FA(VT)D"], floor=2.5, floor_score=3.5)
+    assert "FD∞" not in format_results([with_floor])
+    assert "2.5       3.5    128" in format_results([with_floor])
+    assert "floor: one half of the reference against the other" in format_results([with_floor])
     assert "FATD-b is absent: the text never changes" in text
     assert "Note: a note" in text
     assert "Not comparable: the features are lite, not paper." in text
@@ -162,7 +171,7 @@ def test_names_are_inert_in_markdown_and_latex():
 
 def test_csv_keeps_every_digit():
     text = format_results([make_result(value=1 / 3)], "csv")
-    assert text.splitlines()[1] == "my system,FA(VT)D,0.3333333333333333,0.125,128,512,64,60,False"
+    assert text.splitlines()[1] == "my system,FA(VT)D,0.3333333333333333,0.125,0.25,,,,128,512,64,60,0,False"
 
 
 def test_json_is_the_result_file():

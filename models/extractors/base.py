@@ -93,6 +93,9 @@ class Extractor(ABC):
         Length of an embedding.
     has_network
         Whether the class takes ``weights``, ``seed`` and ``device``.
+    part
+        What the embeddings are used as in an evaluation, where that is not the modality, or ``clip_audio`` for one
+        embedding of a clip's sound. Scores name the parts they need (:data:`t2av_bench.metrics.METRICS`).
     """
 
     name: ClassVar[str]
@@ -101,7 +104,13 @@ class Extractor(ABC):
     unit: ClassVar[Unit]
     dim: int
     has_network: ClassVar[bool] = False
+    part: ClassVar[str] = ""
     hop_s: float = WINDOW_S
+
+    @classmethod
+    def plays(cls) -> str:
+        """Return the part of an evaluation that the embeddings are: ``part``, or what follows from the modality."""
+        return cls.part or ("clip_audio" if (cls.modality, cls.unit) == ("audio", "clip") else cls.modality)
 
     @abstractmethod
     def options(self) -> dict[str, Any]:
@@ -222,10 +231,17 @@ class VideoExtractor(Extractor):
 
 
 class TextExtractor(Extractor):
-    """An extractor of captions; one row per caption, repeated per window by the evaluation."""
+    """An extractor of captions; one row per caption, repeated per window by the evaluation.
+
+    Attributes
+    ----------
+    takes_any_caption
+        Whether every caption has an embedding. Otherwise all are embedded before any file is read.
+    """
 
     modality = "text"
     unit = "clip"
+    takes_any_caption: ClassVar[bool] = False
 
     @abstractmethod
     def embed_captions(self, captions: list[str]) -> Float32Array:

@@ -1,4 +1,4 @@
-"""PANNs CNN14 at 16 kHz: one 2048-d embedding and 527 AudioSet logits per clip.
+"""PANNs CNN14 at 16 kHz: one 2048-d embedding or 527 AudioSet logits per clip.
 
 The whole clip is one input, as in the network's own training; rows of a batch must have one length. Against the
 original's code, with equal weights and waveforms, embeddings and logits, near 0.05, agree within 6e-8
@@ -93,11 +93,13 @@ class PannsExtractor(NetworkExtractor, AudioExtractor):
             import torch
 
             embeddings = self.forward(network, rows)
-            logits = in_fixed_chunks(network.classify, embeddings, _CHUNKS_N[rows.device.type][1])
-            return torch.cat([embeddings, logits], dim=1)
+            return torch.cat([embeddings, self._logits(network, embeddings)], dim=1)
 
         joined = self._run(both, inputs, self.dim + _CLASSES_N)
         return np.ascontiguousarray(joined[:, : self.dim]), np.ascontiguousarray(joined[:, self.dim :])
+
+    def _logits(self, network: Any, embeddings: torch.Tensor) -> torch.Tensor:
+        return in_fixed_chunks(network.classify, embeddings, _CHUNKS_N[embeddings.device.type][1])
 
     def _check_rows(self, inputs: npt.NDArray[Any]) -> None:
         super()._check_rows(inputs)
@@ -106,3 +108,19 @@ class PannsExtractor(NetworkExtractor, AudioExtractor):
                 f"panns needs clips of at least {_SHORTEST_N / GRID_SR_HZ:.2f} s; "
                 f"got {inputs.shape[1] / GRID_SR_HZ:.3f} s."
             )
+
+
+class PannsLogitsExtractor(PannsExtractor):
+    """The 527 AudioSet logits of CNN14-16k, before the sigmoid, one row per clip.
+
+    The part ``logits`` of inception score and class divergences. Weights, rows and network as of
+    :class:`PannsExtractor`.
+    """
+
+    name = "panns-logits"
+    part = "logits"
+    dim = _CLASSES_N
+
+    def forward(self, network: Any, rows: torch.Tensor) -> torch.Tensor:
+        """Map waveforms (rows, samples) to logits (rows, 527)."""
+        return self._logits(network, super().forward(network, rows))

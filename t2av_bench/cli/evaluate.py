@@ -61,6 +61,13 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
     show_default=True,
     help="Stop if a clip cannot be scored, or leave it out on both sides.",
 )
+@click.option(
+    "--uncertainty",
+    type=click.Choice(["auto", "full", "stderr", "none"]),
+    default="auto",
+    show_default=True,
+    help="Standard errors and floor (stderr), with bias correction and extrapolation (full), where quick (auto).",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."

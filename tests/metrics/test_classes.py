@@ -140,3 +140,26 @@ def test_matches_av_benchmark_and_audioldm_eval(golden: dict, name: str, seed: i
         assert class_divergence(gen, ref, form=form).mean == pytest.approx(theirs, rel=rel)
         theirs = divergences["audioldm_eval_calculate_kl_pred_first"][f"kullback_leibler_divergence_{form}"]
         assert class_divergence(ref, gen, form=form, epsilon=1e-6).mean == pytest.approx(theirs, rel=rel)
+
+
+@pytest.mark.parametrize(("splits", "shuffle"), [(10, True), (3, True), (7, False), (1, True)])
+def test_inception_score_matches_torch_fidelity(splits: int, shuffle: bool):
+    import torch
+    from torch_fidelity.metric_isc import isc_features_to_metric
+
+    logits = 3 * np.random.default_rng(4).standard_normal((203, 17))
+    theirs = isc_features_to_metric(torch.as_tensor(logits), splits=splits, shuffle=shuffle, rng_seed=2020)
+    ours = inception_score(logits, splits=splits, seed=2020 if shuffle else None)
+    assert ours.mean == pytest.approx(theirs["inception_score_mean"], rel=1e-12)
+    assert ours.std == pytest.approx(theirs["inception_score_std"], rel=1e-9, abs=1e-12)
+
+
+def test_the_softmax_divergence_matches_torchmetrics():
+    import torch
+    from torchmetrics.functional import kl_divergence
+
+    rng = np.random.default_rng(5)
+    p, q = 3 * rng.standard_normal((40, 17)), 3 * rng.standard_normal((40, 17))
+    logs = [torch.log_softmax(torch.as_tensor(logits), dim=1) for logits in (p, q)]
+    theirs = kl_divergence(*logs, log_prob=True, reduction="mean")
+    assert class_divergence(p, q).mean == pytest.approx(theirs.item(), rel=1e-9)

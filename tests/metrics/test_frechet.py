@@ -76,6 +76,17 @@ def test_matches_torch_fidelity():
     assert frechet_distance(x, y) == pytest.approx(value, rel=1e-6)
 
 
+def test_matches_torchmetrics():
+    import torch
+    from torchmetrics.image.fid import _compute_fid
+
+    rng = np.random.default_rng(2)
+    x, y = rng.standard_normal((2000, 96)), rng.standard_normal((1500, 96)) * np.linspace(0.5, 2, 96) + 0.2
+    moments = [part for side in (x, y) for part in (side.mean(0), np.cov(side, rowvar=False))]
+    theirs = _compute_fid(*map(torch.as_tensor, moments)).item()
+    assert frechet_distance(x, y) == pytest.approx(theirs, rel=1e-6)
+
+
 @settings(deadline=None, max_examples=60)
 @given(SIZES)
 def test_a_set_against_itself_in_any_order_is_zero(sizes: tuple[int, int, int, int]):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import linalg
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import METRICS, Balance, JointStats, alignment_index, frechet_distance, joint_score
@@ -32,7 +33,7 @@ def world(n: int, seed: int, noise: float = 0.1) -> dict[str, np.ndarray]:
 def scores(reference: dict[str, np.ndarray], audio: np.ndarray) -> dict[str, float]:
     ref, gen = stats_of(**reference), stats_of(**{**reference, "audio": audio})
     balance = Balance.fit(ref)
-    return {s.name: joint_score(s, ref, gen, balance) for s in METRICS.values() if s.name != "FD"}
+    return {s.name: joint_score(s, ref, gen, balance) for s in METRICS.values() if s.is_frechet and s.name != "FD"}
 
 
 @settings(deadline=None, max_examples=40)
@@ -83,6 +84,41 @@ def test_the_balanced_distance_ranks_a_sampler_above_a_collapse_to_the_mean():
     sampler, collapsed = cause + rng.standard_normal((n, 16)), cause
     assert scores(ref, collapsed)["FAVD"] < scores(ref, sampler)["FAVD"]
     assert scores(ref, sampler)["FAVD-b"] < scores(ref, collapsed)["FAVD-b"]
+
+
+def conditional_frechet_distance(reference: np.ndarray, generated: np.ndarray, condition: np.ndarray) -> float:
+    """Mean over conditions of the distance between the Gaussians of sound given the condition, from its definition."""
+    n, centred = len(condition), condition - condition.mean(axis=0)
+    slopes, residues, means = [], [], []
+    for audio in (reference, generated):
+        slope, *_ = np.linalg.lstsq(centred, audio - audio.mean(axis=0), rcond=None)
+        slopes.append(slope)
+        residues.append(audio - audio.mean(axis=0) - centred @ slope)
+        means.append(audio.mean(axis=0))
+    shifts = (means[0] - means[1]) + centred @ (slopes[0] - slopes[1])
+    spread = np.square(means[0] - means[1]).sum() + np.square(shifts - (means[0] - means[1])).sum() / (n - 1)
+    first, second = (residue.T @ residue / (n - 1) for residue in residues)
+    return float(spread + np.trace(first + second - 2 * linalg.sqrtm(first @ second).real))
+
+
+def test_the_scale_of_the_condition_leads_from_fad_to_the_conditional_distance():
+    reference = world(400, 0)
+    sound = 0.7 * reference["audio"][:, ::-1] + np.random.default_rng(1).standard_normal((400, 8)) + 0.2
+
+    def favd(scale: float) -> float:
+        video = scale * reference["video"]
+        sides = (stats_of(audio=audio, video=video) for audio in (reference["audio"], sound))
+        return joint_score(METRICS["FAVD"], *sides, None)
+
+    fad = frechet_distance(reference["audio"], sound)
+    conditional = conditional_frechet_distance(reference["audio"], sound, reference["video"])
+    assert favd(1e-5) == pytest.approx(fad, rel=1e-3)
+    assert favd(1e4) == pytest.approx(conditional, rel=1e-4)
+    between = [favd(scale) for scale in (0.01, 0.1, 1.0, 10.0, 100.0)]
+    assert fad < between[0]
+    assert between == sorted(between)
+    assert between[-1] < conditional * (1 + 1e-6)
+    assert conditional > 1.5 * fad
 
 
 def test_the_balance_is_fitted_on_the_reference_alone():

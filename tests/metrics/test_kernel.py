@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -268,3 +269,92 @@ def test_matches_kadtk_as_published_and_as_coded(
     assert 100 * coded.value == pytest.approx(theirs["as_code_bandwidth_from_evaluated_set"], abs=1e-4)
     assert 100 * kernel_distance(ref, ref).value == pytest.approx(theirs["same_set_as_code"], abs=1e-6)
     assert median_distance(gen) == pytest.approx(medians["evaluated"], rel=1e-6)
+
+
+def test_matches_torch_fidelity_with_all_pairs_and_without_those_of_one_clip():
+    import torch
+    from torch_fidelity.metric_kid import kernel_rbf, kid_features_to_metric, mmd2
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(120, 5)), 0.3 + 1.2 * rng.normal(size=(120, 5))
+    options = {"kid_kernel": "rbf", "kid_kernel_rbf_sigma": 1.7}
+    theirs = kid_features_to_metric(
+        torch.as_tensor(x), torch.as_tensor(y), kid_subsets=1, kid_subset_size=120, verbose=False, rng_seed=0, **options
+    )
+    assert kernel_distance(x, y, bandwidth=1.7).value == pytest.approx(
+        theirs["kernel_inception_distance_mean"], rel=1e-9
+    )
+    paired = mmd2(*(kernel_rbf(a, b, **options) for a, b in ((x, x), (x, y), (y, y))), mmd_est="u-statistic")
+    clips = np.arange(120), np.arange(120)
+    assert kernel_distance(x, y, bandwidth=1.7, clips=clips).value == pytest.approx(paired, rel=1e-9)
+
+
+# ---- pairs of one clip left out --------------------------------------------------------------------------------------
+
+Clips = npt.NDArray[np.intp]
+
+
+def clip_world(seed: int, clips_n: int = 40) -> tuple[np.ndarray, np.ndarray, Clips, Clips]:
+    """Two sets of one distribution whose rows share half of their variance with those of their clip, on both sides."""
+    rng = np.random.default_rng(seed)
+    ids = [np.repeat(np.arange(clips_n), rng.integers(1, 5, clips_n)) for _ in range(2)]
+    shared = rng.normal(size=(clips_n, 3))
+    x, y = (shared[clips] + rng.normal(size=(len(clips), 3)) for clips in ids)
+    return x, y, ids[0], ids[1]
+
+
+def test_without_pairs_of_one_clip_it_is_the_mean_over_all_others():
+    x, y, x_clips, y_clips = clip_world(0)
+    order = np.random.default_rng(1).permutation(len(y))
+    found = kernel_distance(x, y[order], bandwidth=1.5, clips=(x_clips, y_clips[order]))
+
+    def mean(a: np.ndarray, b: np.ndarray, a_clips: Clips, b_clips: Clips) -> float:
+        values = np.exp(-distance.cdist(a, b, "sqeuclidean") / (2 * 1.5**2))
+        return float(values[a_clips[:, None] != b_clips[None, :]].mean())
+
+    expected = mean(x, x, x_clips, x_clips) + mean(y, y, y_clips, y_clips) - 2 * mean(x, y, x_clips, y_clips)
+    assert found.value == pytest.approx(expected, abs=1e-12)
+    names = [f"clip {number}" for number in x_clips], [f"clip {number}" for number in y_clips[order]]
+    assert kernel_distance(x, y[order], bandwidth=1.5, clips=names).value == pytest.approx(found.value, abs=1e-15)
+
+
+def test_without_pairs_of_one_clip_dependent_sets_of_one_distribution_score_zero_on_average():
+    """With all pairs, sides that share what their clips have in common look closer to each other than to themselves."""
+    without = []
+    for seed in range(200):
+        x, y, x_clips, y_clips = clip_world(seed)
+        without.append(kernel_distance(x, y, bandwidth=2.0, clips=(x_clips, y_clips)).value)
+    error = np.std(without) / np.sqrt(200)
+    assert abs(np.mean(without)) < 4 * error
+    x, _, clips, _ = clip_world(0)
+    assert kernel_distance(x, x, clips=(clips, clips)).value == pytest.approx(0, abs=1e-15)
+    assert kernel_distance(x, x).value < -0.005
+
+
+def test_influence_without_pairs_of_one_clip_is_what_leaving_a_clip_out_changes():
+    x, y, x_clips, y_clips = clip_world(0, clips_n=80)
+    full = kernel_distance(x, y, bandwidth=1.5, clips=(x_clips, y_clips))
+    sums = [
+        np.bincount(clips, weights=side / len(side), minlength=80)
+        for clips, side in zip((x_clips, y_clips), full.influence, strict=True)
+    ]
+    changes = []
+    for clip in range(80):
+        kept = x_clips != clip, y_clips != clip
+        rest = kernel_distance(x[kept[0]], y[kept[1]], bandwidth=1.5, clips=(x_clips[kept[0]], y_clips[kept[1]]))
+        changes.append(full.value - rest.value)
+    assert np.corrcoef(sums[0] + sums[1], changes)[0, 1] > 0.995
+    assert sum(map(np.sum, sums)) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("clips", "message"),
+    [
+        (([0, 0, 0], [0, 1, 2]), "at least 2 clips on each side"),
+        (([0, 1], [0, 1, 2]), r"`clips\[0\]` must give the clip of each of the 3 windows"),
+    ],
+)
+def test_clips_that_do_not_fit_are_refused(clips: tuple[list[int], list[int]], message: str):
+    rows = np.arange(6.0).reshape(3, 2)
+    with pytest.raises(MetricError, match=message):
+        kernel_distance(rows, rows, clips=clips)

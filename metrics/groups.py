@@ -1,0 +1,229 @@
+r"""Bias and floor of a Fréchet distance from the statistics of groups of clips.
+
+The corrections of :mod:`t2av_bench.metrics.bias` draw many subsets of clips. Where features are many, reading them
+again for every subset is what costs; so here clips are put into a few groups of equal size at random, statistics are
+gathered once per group, and every subset is a union of groups, whose statistics merge exactly. Those of all clips are
+the union of all groups: nothing is computed twice.
+
+Halves
+------
+Eight groups make seven halvings in which any two clips of different groups are equally often together and apart (the
+rows of a Hadamard matrix, as in balanced repeated replication), four make three, two make one.
+
+Conventions
+-----------
+Clips, not windows, are grouped, and a group holds the same clips on both sides.
+
+References
+----------
+McCarthy, Pseudo-replication: half samples, 1969 (balanced halves); otherwise as :mod:`t2av_bench.metrics.bias`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg
+
+from t2av_bench.errors import MetricError
+from t2av_bench.metrics.frechet import frechet_distance
+from t2av_bench.metrics.stats import JointStats
+
+FEWEST_CLIPS = 4
+# Subsets per size that the extrapolation draws.
+_REPEATS = 4
+
+
+class Floor(NamedTuple):
+    """Distance of reality from itself, and of the system on the same footing.
+
+    Attributes
+    ----------
+    value, spread
+        Mean distance between two disjoint halves of the reference, and its standard deviation over the halvings; None
+        for a single halving.
+    score
+        Mean distance between one half of the reference and the generated clips of the *other* half; None where it was
+        not asked for.
+    halvings_n
+        Number of halvings.
+    """
+
+    value: float
+    spread: float | None
+    score: float | None
+    halvings_n: int
+
+
+def assign_groups(clips_n: int, groups_n: int, seed: int) -> npt.NDArray[np.intp]:
+    """Put clips into groups at random.
+
+    Parameters
+    ----------
+    clips_n
+        Number of clips.
+    groups_n
+        Number of groups, a power of two; fewer are made of fewer clips.
+    seed
+        Of the draw.
+
+    Returns
+    -------
+    numpy.ndarray, shape (clips_n,)
+        Group of each clip; sizes differ by one at most.
+    """
+    while groups_n > max(clips_n // 2, 1):
+        groups_n //= 2
+    groups = np.empty(clips_n, dtype=np.intp)
+    groups[np.random.default_rng(seed).permutation(clips_n)] = np.arange(clips_n) % groups_n
+    return groups
+
+
+def united(groups: Sequence[JointStats]) -> JointStats:
+    """Return the statistics of all rows of some groups."""
+    whole = JointStats(groups[0].dims)
+    for group in groups:
+        whole.merge(group)
+    return whole
+
+
+@dataclass(frozen=True)
+class GroupedSides:
+    """Statistics of both sides, group by group, over the features of one distance.
+
+    Attributes
+    ----------
+    reference, generated
+        One per group, of the same clips in the same order.
+    """
+
+    reference: Sequence[JointStats]
+    generated: Sequence[JointStats]
+
+    def coarser(self, groups_n: int) -> GroupedSides:
+        """Return fewer, larger groups, as many as asked for or as there are."""
+        count = min(groups_n, len(self.reference))
+        return GroupedSides(
+            *([united(side[i::count]) for i in range(count)] for side in (self.reference, self.generated))
+        )
+
+    @property
+    def windows_n(self) -> int:
+        """Rows of the smaller side."""
+        return min(sum(stats.n for stats in side) for side in (self.reference, self.generated))
+
+    @property
+    def d(self) -> int:
+        """Dimension."""
+        return self.reference[0].d
+
+    def distance(self, members: npt.ArrayLike) -> float:
+        """Return the distance between both sides over some of the groups."""
+        return frechet_distance(*(_some(side, members) for side in (self.reference, self.generated)))
+
+    def halvings(self) -> Iterator[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
+        """Yield pairs of complementary halves of the groups.
+
+        Raises
+        ------
+        MetricError
+            If there are fewer than two groups.
+        """
+        if len(self.reference) < 2:
+            raise MetricError(f"halving needs at least {FEWEST_CLIPS} clips")
+        for signs in linalg.hadamard(len(self.reference))[1:]:
+            yield np.flatnonzero(signs > 0), np.flatnonzero(signs < 0)
+
+
+def grouped_correction(sides: GroupedSides, whole: float) -> float:
+    """Squared Fréchet distance without the leading term of its bias: 2 · FD(n) - mean FD(n / 2).
+
+    Parameters
+    ----------
+    sides
+        Statistics by group.
+    whole
+        Distance over all groups.
+
+    Returns
+    -------
+    float
+        In squared feature units; as :func:`~t2av_bench.metrics.bias.half_split_corrected`.
+
+    Raises
+    ------
+    MetricError
+        If half the windows are fewer than the dimensions, or there is a single group.
+    """
+    if sides.windows_n < 2 * sides.d:
+        raise MetricError(f"needs at least 2 d windows; got {sides.windows_n} with d = {sides.d}")
+    halves = [sides.distance(half) for pair in sides.halvings() for half in pair]
+    return 2.0 * whole - float(np.mean(halves))
+
+
+def grouped_infinity(sides: GroupedSides, whole: float, seed: int) -> float:
+    """Squared Fréchet distance extrapolated to infinitely many clips.
+
+    Parameters
+    ----------
+    sides, whole
+        As for :func:`grouped_correction`.
+    seed
+        Of the draws: unions of groups, without replacement, from a quarter of them to all.
+
+    Returns
+    -------
+    float
+        Intercept of the least-squares line through distance against 1 / n; as
+        :func:`~t2av_bench.metrics.bias.frechet_infinity`.
+
+    Raises
+    ------
+    MetricError
+        If windows are too few for subsets of at least two sizes to have as many as dimensions.
+    """
+    groups_n = len(sides.reference)
+    fewest = max(groups_n // 4, int(np.ceil(groups_n * sides.d / sides.windows_n)), 1)
+    if fewest >= groups_n:
+        raise MetricError(
+            f"needs more windows than dimensions in every subset; got {sides.windows_n} windows with d = {sides.d}"
+        )
+    rng = np.random.default_rng(seed)
+    members = [rng.permutation(groups_n)[:count] for count in range(fewest, groups_n) for _ in range(_REPEATS)]
+    distances = [*map(sides.distance, members), *[whole] * _REPEATS]
+    inverse_n = [1.0 / len(chosen) for chosen in members] + [1.0 / groups_n] * _REPEATS
+    return float(np.polyfit(inverse_n, distances, deg=1)[1])
+
+
+def grouped_floor(sides: GroupedSides, *, with_score: bool = True) -> Floor:
+    """Distance between disjoint halves of the reference; see :func:`~t2av_bench.metrics.bias.real_floor`.
+
+    Parameters
+    ----------
+    sides
+        Statistics by group.
+    with_score
+        Whether the generated side's distance on the same footing is computed too, which costs twice as much again.
+
+    Raises
+    ------
+    MetricError
+        If there is a single group.
+    """
+    floors, scores = [], []
+    for first, second in sides.halvings():
+        halves = _some(sides.reference, first), _some(sides.reference, second)
+        floors.append(frechet_distance(*halves))
+        if with_score:
+            scores.append(frechet_distance(halves[0], _some(sides.generated, second)))
+            scores.append(frechet_distance(halves[1], _some(sides.generated, first)))
+    spread = float(np.std(floors, ddof=1)) if len(floors) > 1 else None
+    return Floor(float(np.mean(floors)), spread, float(np.mean(scores)) if scores else None, len(floors))
+
+
+def _some(side: Sequence[JointStats], members: npt.ArrayLike) -> JointStats:
+    return united([side[group] for group in np.asarray(members)])

@@ -1,0 +1,137 @@
+"""From measures to scores: one pass over the clips for those of single clips, then those of whole sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from t2av_bench.cache import EmbeddingCache
+from t2av_bench.companions import COMPANIONS
+from t2av_bench.companions.base import ClipArrays, ClipMeasure, ClipSet, Ratio, SetMeasure, Undefined
+from t2av_bench.errors import MetricError
+from t2av_bench.manifests import Clip
+from t2av_bench.metrics import METRICS, Balance
+from t2av_bench.metrics.stats import Float64Array
+from t2av_bench.metrics.uncertainty import contributions_stderr
+from t2av_bench.protocol import Pooling
+from t2av_bench.results import Score
+from t2av_bench.scoring import ClipJobs, sides_of
+
+
+class Companions(NamedTuple):
+    """What :func:`score_companions` returns.
+
+    Attributes
+    ----------
+    scores
+        By name, with standard errors where there are any.
+    absent
+        Name to reason, for scores that are undefined here.
+    contributions
+        Score name to what each clip adds to it, shape (clips,), in the unit of the score; adds up to zero.
+    clip_values
+        Score name to the clips' own values; NaN where a clip has none.
+    """
+
+    scores: dict[str, Score]
+    absent: dict[str, str]
+    contributions: dict[str, Float64Array]
+    clip_values: dict[str, Float64Array]
+
+
+def cached_clips(
+    clips: Sequence[Clip], jobs: Sequence[ClipJobs], cache: EmbeddingCache, pooling: Pooling, balance: Balance | None
+) -> ClipSet:
+    """Return the clips of an evaluation as companions see them; ``jobs`` in the order of ``clips``."""
+
+    def read(place: int, parts: Sequence[str]) -> ClipArrays:
+        return ClipArrays(clips[place], *sides_of(jobs[place], parts, cache, pooling))
+
+    return ClipSet(clips, read, balance)
+
+
+def score_companions(metrics: Sequence[str], clips: ClipSet, seed: int) -> Companions:
+    """Compute the companions among some scores."""
+    result = Companions({}, {}, {}, {})
+    chosen = [COMPANIONS[name] for name in metrics if not METRICS[name].is_frechet]
+    _score_clips([measure for measure in chosen if isinstance(measure, ClipMeasure)], clips, result)
+    for measure in chosen:
+        if isinstance(measure, SetMeasure):
+            _score_sets(measure, clips, seed, result)
+    return result
+
+
+def _score_clips(measures: Sequence[ClipMeasure], clips: ClipSet, result: Companions) -> None:
+    """Measure every clip, in one pass over those parts that any measure needs."""
+    parts = list(dict.fromkeys(block for measure in measures for block in measure.spec.blocks))
+    if not parts:
+        return
+    found: dict[str, list[Ratio | Undefined]] = {measure.name: [] for measure in measures}
+    for arrays in clips.arrays(parts):
+        for measure in measures:
+            try:
+                found[measure.name].append(measure.measure(arrays))
+            except MetricError as error:
+                found[measure.name].append(Undefined(f"{arrays.clip.clip_id}: {error}"))
+    for measure in measures:
+        _score_ratio(measure, found[measure.name], result)
+
+
+def _score_ratio(measure: ClipMeasure, found: Sequence[Ratio | Undefined], result: Companions) -> None:
+    """Turn one measure's ratios into a score; its standard error is that of a ratio estimator over clips."""
+    name, spec = measure.name, measure.spec
+    numerators, denominators = np.array(
+        [(ratio.numerator, ratio.denominator) if isinstance(ratio, Ratio) else (0.0, 0.0) for ratio in found]
+    ).T
+    defined = np.array([isinstance(ratio, Ratio) for ratio in found])
+    total = float(denominators.sum())
+    if total <= 0.0:
+        reasons = [clip.reason for clip in found if isinstance(clip, Undefined)]
+        reason = reasons[0] if reasons else "no clip has anything that it could be measured on"
+        result.absent[name] = f"undefined for all {len(found)} clips: {reason}"
+        return
+    value = float(numerators.sum()) / total
+    contributions = (numerators - value * denominators) / total
+    n = int(defined.sum())
+    result.contributions[name] = contributions
+    result.clip_values[name] = np.divide(
+        numerators, denominators, out=np.full(len(found), np.nan), where=denominators > 0.0
+    )
+    result.scores[name] = Score(
+        value,
+        contributions_stderr(contributions[defined]) if n > 1 else None,
+        spec.kind,
+        spec.higher_is_better,
+        spec.version,
+        n,
+        n,
+        n_undefined=len(found) - n,
+        withheld={} if n > 1 else {"stderr": "a standard error needs at least 2 clips"},
+        settings=measure.settings,
+    )
+
+
+def _score_sets(measure: SetMeasure, clips: ClipSet, seed: int, result: Companions) -> None:
+    name, spec = measure.name, measure.spec
+    try:
+        found = measure.measure(clips, seed)
+    except MetricError as error:
+        result.absent[name] = str(error)
+        return
+    stderr, withheld = None, {"stderr": "the standard error of this score is not estimated"}
+    if found.contributions is not None:
+        result.contributions[name] = found.contributions
+        stderr, withheld = contributions_stderr(found.contributions), {}
+    result.scores[name] = Score(
+        found.value,
+        stderr,
+        spec.kind,
+        spec.higher_is_better,
+        spec.version,
+        len(clips),
+        found.samples_n,
+        withheld=withheld,
+        settings=dict(found.settings),
+    )
