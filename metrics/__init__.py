@@ -8,11 +8,12 @@ if __name__ != "t2av_bench.metrics":
 from t2av_bench.metrics.catalogue import METRICS, MetricSpec
 from t2av_bench.metrics.classes import class_divergence, inception_score
 from t2av_bench.metrics.coverage import support_scores
-from t2av_bench.metrics.envelopes import envelope_offset, peak_confidence
+from t2av_bench.metrics.envelopes import best_offset, correlation_by_offset, envelope_offset, peak_confidence
 from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.joint import Balance, alignment_index, joint_score
 from t2av_bench.metrics.kernel import joint_kernel_distance, kernel_distance, median_distance
 from t2av_bench.metrics.onsets import av_align, count_matches, event_f1, onset_scores
+from t2av_bench.metrics.peaks import motion_peaks, onset_times, pick_peaks
 from t2av_bench.metrics.stats import JointStats
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "MetricSpec",
     "alignment_index",
     "av_align",
+    "best_offset",
     "class_divergence",
+    "correlation_by_offset",
     "count_matches",
     "envelope_offset",
     "event_f1",
@@ -32,7 +35,10 @@ __all__ = [
     "joint_score",
     "kernel_distance",
     "median_distance",
+    "motion_peaks",
     "onset_scores",
+    "onset_times",
     "peak_confidence",
+    "pick_peaks",
     "support_scores",
 ]

@@ -25,7 +25,9 @@ class MetricSpec:
     blocks
         Parts of a clip's features it needs: ``audio``, ``video`` and ``text`` are the blocks of the joint features,
         paired window by window; ``clip_audio`` is the clip-level audio embedding of FD, ``logits`` the class logits of
-        a sound classifier, ``clap_audio`` and ``clap_text`` the two sides of a shared space of sound and text.
+        a sound classifier, ``clap_audio`` and ``clap_text`` the two sides of a shared space of sound and text;
+        ``onset_strength`` and ``motion_energy`` are envelopes of sound and picture, ``synchformer_audio`` and
+        ``synchformer_video`` its encoded segments; ``events`` are times that the manifest knows.
     kind
         ``raw`` or ``balanced`` Fréchet distance, alignment ``index``; ``kernel`` distance, comparison of sound
         ``classes`` or of the sets' ``support``, ``similarity`` of sound and caption, or timing (``sync``).
@@ -73,5 +75,11 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec("density", ("clip_audio",), "support", higher_is_better=True),
         MetricSpec("coverage", ("clip_audio",), "support", higher_is_better=True),
         MetricSpec("CLAP", ("clap_audio", "clap_text"), "similarity", higher_is_better=True),
+        MetricSpec("onset-acc", ("onset_strength",), "sync", higher_is_better=True),
+        MetricSpec("onset-AP", ("onset_strength",), "sync", higher_is_better=True),
+        MetricSpec("event-F1", ("onset_strength", "events"), "sync", higher_is_better=True),
+        MetricSpec("AV-Align", ("onset_strength", "motion_energy"), "sync", higher_is_better=True),
+        MetricSpec("AV-offset", ("onset_strength", "motion_energy"), "sync"),
+        MetricSpec("DeSync", ("synchformer_audio", "synchformer_video"), "sync"),
     )
 }

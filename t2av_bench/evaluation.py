@@ -22,12 +22,13 @@ from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.checking import check_files
 from t2av_bench.companions.scores import cached_clips, score_companions
+from t2av_bench.companions.synchrony import shuffled_note
 from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
 from t2av_bench.embedding import embed_missing
 from t2av_bench.environment import environment
 from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
 from t2av_bench.home import home
-from t2av_bench.manifests import Clip, Manifest, load_manifest
+from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.metrics.groups import assign_groups
 from t2av_bench.models.extractors import Extractor, get_extractor
 from t2av_bench.naming import locate_media
@@ -123,6 +124,7 @@ def evaluate(
         If anything else stands in the way.
     """
     benchmark = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
+    events = event_times(benchmark)
     choices = make_protocol(
         name=protocol,
         features=features or default_features(benchmark),
@@ -130,6 +132,7 @@ def evaluate(
         pooling=pooling,
         weights=weights,
         seed=seed,
+        known=("events",) if events is not None else (),
     )
     _check_options(on_error, uncertainty, batch_size, num_workers)
     workers_n = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
@@ -166,8 +169,8 @@ def evaluate(
             if uncertainty != "none"
             else {}
         )
-        clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance)
-        companions = score_companions(choices.metrics, clip_set, seed)
+        clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance, events)
+        companions = score_companions(choices.metrics, clip_set, seed, extractors)
     scores = choices.in_order(with_stderr(judged, contributions), companions.scores)
     contributions = choices.in_order(contributions, companions.contributions)
 
@@ -187,7 +190,7 @@ def evaluate(
         },
         problems=[vars(problem) for problem in problems],
         not_comparable_because=not_comparable_reasons(benchmark, choices, extractors, len(scored), len(clips)),
-        notes=sample_notes(scores) + uncertainty_notes(scores) + file_notes(matching, checked),
+        notes=sample_notes(scores) + uncertainty_notes(scores) + shuffled_note(scores) + file_notes(matching, checked),
         environment=environment(device),
         seed=seed,
         command=shlex.join(sys.argv),

@@ -14,14 +14,18 @@ from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
 from t2av_bench.predictions import Matching
 from t2av_bench.scoring import ClipJobs
 
+_SHORTEST_S = {"window": 0.975, "segment": 0.64}
+
 
 def too_short_clips(clips: Sequence[Clip], extractors: dict[str, Extractor]) -> list[Problem]:
-    """List clips whose nominal duration holds no window."""
-    windowed = [extractor for extractor in extractors.values() if extractor.unit == "window"]
+    """List clips whose nominal duration holds no window, or no segment, of some extractor."""
     return [
-        Problem(clip.clip_id, "too_short", "", f"the manifest says {clip.duration_s:g} s; a window needs 0.975 s")
+        Problem(
+            clip.clip_id, "too_short", "", f"the manifest says {clip.duration_s:g} s; a {unit} needs {shortest_s} s"
+        )
         for clip in clips
-        if any(extractor.rows_n(clip.duration_s) == 0 for extractor in windowed)
+        for unit, shortest_s in _SHORTEST_S.items()
+        if any(extractor.unit == unit and extractor.rows_n(clip.duration_s) == 0 for extractor in extractors.values())
     ]
 
 

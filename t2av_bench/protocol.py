@@ -6,7 +6,7 @@ mean of channels, soxr HQ to 16 kHz, no normalisation; windows of 0.96 s without
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
@@ -16,6 +16,7 @@ from t2av_bench.metrics import METRICS
 Pooling = Literal["window", "clip"]
 Value = TypeVar("Value")
 
+_ENVELOPES = {"onset_strength": "onset-strength", "motion_energy": "motion-energy"}
 # Feature presets: which extractor plays which part. `clip_audio` feeds FD.
 PRESETS: dict[str, dict[str, str]] = {
     "paper": {
@@ -24,11 +25,25 @@ PRESETS: dict[str, dict[str, str]] = {
         "text": "word2vec",
         "clip_audio": "panns",
         "logits": "panns-logits",
+        **_ENVELOPES,
     },
-    "lite": {"audio": "lite-audio", "video": "lite-video", "text": "lite-text", "clip_audio": "lite-audio"},
+    "lite": {
+        "audio": "lite-audio",
+        "video": "lite-video",
+        "text": "lite-text",
+        "clip_audio": "lite-audio",
+        **_ENVELOPES,
+    },
 }
-# Parts that every choice of features has, for scores that are asked for by name: they need weights of their own.
-ON_REQUEST = {"logits": "panns-logits", "clap_audio": "clap-audio", "clap_text": "clap-text"}
+# Parts that every choice of features has, for scores that are asked for by name: most need weights of their own.
+ON_REQUEST = {
+    "logits": "panns-logits",
+    "clap_audio": "clap-audio",
+    "clap_text": "clap-text",
+    "synchformer_audio": "synchformer-audio",
+    "synchformer_video": "synchformer-video",
+    **_ENVELOPES,
+}
 # Parts that come with an extractor, at no further download.
 _BESIDE = {"panns": {"logits": "panns-logits"}}
 PROTOCOLS = ("t2av-bench/1",)
@@ -89,8 +104,16 @@ def make_protocol(
     pooling: str = "window",
     weights: str = "published",
     seed: int = 0,
+    known: Sequence[str] = (),
 ) -> Protocol:
     """Check a user's choices and return them as a protocol.
+
+    Parameters
+    ----------
+    name, features, metrics, pooling, weights, seed
+        As in :func:`t2av_bench.evaluate`.
+    known
+        Parts that need no extractor, because the manifest has them: ``events``.
 
     Raises
     ------
@@ -104,12 +127,14 @@ def make_protocol(
     available = {**ON_REQUEST, **extractors}
     for metric in metrics or ():
         _known(metric, list(METRICS), "metric")
-        lacking = sorted(set(METRICS[metric].blocks) - set(available))
+        lacking = sorted(set(METRICS[metric].blocks) - {*available, *known})
+        if lacking == ["events"]:
+            raise UsageError(f"{metric} needs a manifest that knows when its events are: a file events.csv beside it")
         if lacking:
             raise UsageError(
                 f"{metric} needs {_spoken(lacking)} features; --features {features} has {_spoken(extractors)}"
             )
-    possible = [spec.name for spec in METRICS.values() if set(spec.blocks) <= set(extractors)]
+    possible = [spec.name for spec in METRICS.values() if set(spec.blocks) <= {*extractors, *known}]
     chosen = tuple(metric for metric in METRICS if metric in (metrics or possible))
     needed = {block for metric in chosen for block in METRICS[metric].blocks}
     used = {part: extractor for part, extractor in available.items() if part in needed}

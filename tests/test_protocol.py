@@ -11,10 +11,25 @@ from t2av_bench.protocol import ON_REQUEST, make_protocol
 
 def test_presets_compute_every_score_that_needs_no_weights_beyond_theirs():
     paper, lite = make_protocol(features="paper"), make_protocol(features="lite")
-    assert paper.metrics == tuple(name for name in METRICS if name != "CLAP")
-    assert set(paper.extractors) == {"audio", "video", "text", "clip_audio", "logits"}
-    assert lite.metrics == tuple(name for name, spec in METRICS.items() if not set(spec.blocks) & set(ON_REQUEST))
-    assert set(lite.extractors) == {"audio", "video", "text", "clip_audio"}
+    assert paper.metrics == tuple(name for name in METRICS if name not in ("CLAP", "DeSync", "event-F1"))
+    envelopes = {"onset_strength", "motion_energy"}
+    assert set(paper.extractors) == {"audio", "video", "text", "clip_audio", "logits"} | envelopes
+    foreign = {*ON_REQUEST, "events"} - envelopes
+    assert lite.metrics == tuple(name for name, spec in METRICS.items() if not set(spec.blocks) & foreign)
+    assert set(lite.extractors) == {"audio", "video", "text", "clip_audio"} | envelopes
+
+
+def test_scores_of_known_events_come_with_a_manifest_that_knows_them():
+    assert "event-F1" in make_protocol(features="lite", known=["events"]).metrics
+    named = make_protocol(features="vggish", metrics=["event-F1"], known=["events"])
+    assert named.extractors == {"onset_strength": "onset-strength"}
+    with pytest.raises(UsageError, match="event-F1 needs a manifest that knows when its events are"):
+        make_protocol(features="lite", metrics=["event-F1"])
+
+
+def test_learned_offsets_are_computed_when_asked_for_by_name():
+    named = make_protocol(features="lite", metrics=["DeSync"])
+    assert set(named.extractors.values()) == {"synchformer-audio", "synchformer-video"}
 
 
 def test_a_score_with_weights_of_its_own_is_computed_when_asked_for_by_name():

@@ -11,6 +11,11 @@ All window-level extractors cut a clip at the same times, so that audio and vide
 VGGish's: window *i* starts at ``i * hop_s`` and its log-mel example needs 15,600 samples at 16 kHz (0.975 s: 96
 frames of 25 ms, 10 ms apart); the window is said to last 0.96 s. The count depends on the clip's nominal duration
 alone, never on the file.
+
+Frames
+------
+Envelopes, such as onset strength and motion energy, have a row every ``1 / rate_hz`` seconds instead: row *i* belongs
+to the time ``i / rate_hz`` of the clip, and their count too depends on the nominal duration alone.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ import numpy.typing as npt
 from t2av_bench.errors import MediaError
 
 Modality = Literal["audio", "video", "text"]
-Unit = Literal["window", "clip"]
+Unit = Literal["window", "clip", "frame", "segment"]
 Float32Array = npt.NDArray[np.float32]
 
 GRID_SR_HZ = 16_000
@@ -88,7 +93,10 @@ class Extractor(ABC):
     name, version
         Registered name, and a number that is raised whenever the same input would give other embeddings.
     modality, unit
-        ``audio``, ``video`` or ``text``; one embedding per ``window`` or per ``clip``.
+        ``audio``, ``video`` or ``text``; one embedding per ``window`` or ``clip``, one row of an envelope per
+        ``frame``, or what the extractor itself calls a ``segment``.
+    rate_hz
+        Rows per second of an envelope; without meaning for the other units.
     dim
         Length of an embedding.
     has_network
@@ -105,6 +113,7 @@ class Extractor(ABC):
     dim: int
     has_network: ClassVar[bool] = False
     part: ClassVar[str] = ""
+    rate_hz: ClassVar[int] = 0
     hop_s: float = WINDOW_S
 
     @classmethod
@@ -151,7 +160,11 @@ class Extractor(ABC):
 
     def rows_n(self, duration_s: float) -> int:
         """Return how many embeddings a clip of this nominal duration gives."""
-        return 1 if self.unit == "clip" else len(window_starts_s(duration_s, self.hop_s))
+        if self.unit == "clip":
+            return 1
+        if self.unit == "frame":
+            return max(1, round(duration_s * self.rate_hz))
+        return len(window_starts_s(duration_s, self.hop_s))
 
     def embed_file(self, path: str | Path, start_s: float = 0.0, duration_s: float | None = None) -> Float32Array:
         """Embed one media file, or a range of it.
@@ -181,7 +194,8 @@ class Extractor(ABC):
             known_s = info.audio_duration_s if self.modality == "audio" else info.video_duration_s
             duration_s = (known_s or 0.0) - start_s
         if self.rows_n(duration_s) == 0:
-            raise MediaError(path, f"lasts {duration_s:.3f} s, but one window needs 0.975 s")
+            shortest_s = 0.64 if self.unit == "segment" else 0.975
+            raise MediaError(path, f"lasts {duration_s:.3f} s, but one {self.unit} needs {shortest_s} s")
         return self.embed_batch(self.load(ClipSource(path, start_s, duration_s)))
 
 

@@ -41,7 +41,7 @@ def draw_state_dict(network: torch.nn.Module, seed: int) -> dict[str, torch.Tens
     state = {}
     for name, wanted in network.state_dict().items():
         leaf = name.rpartition(".")[2]
-        if leaf in ("bias", "running_mean", "num_batches_tracked"):
+        if leaf.endswith("bias") or leaf in ("running_mean", "num_batches_tracked"):
             state[name] = torch.zeros(wanted.shape, dtype=wanted.dtype)
         elif wanted.ndim < 2:
             state[name] = torch.ones(wanted.shape)

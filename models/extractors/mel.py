@@ -1,11 +1,12 @@
-"""Log-mel front ends of VGGish and PANNs, batched in torch.
+"""Log-mel front ends of VGGish, PANNs and Synchformer, batched in torch.
 
-Both are computed in float64 and rounded to float32 at the end: a float32 Fourier transform is good to about 1e-7 of a
+All are computed in float64 and rounded to float32 at the end: a float32 Fourier transform is good to about 1e-7 of a
 frame's loudest bin, which the logarithm turns into errors of 1e-3 in quiet bands. The whole front end takes a few
 percent of its network's time.
 
 Differences from other implementations: against torchvggish (NumPy, float64) at most 1e-6, the rounding to float32;
-against torchlibrosa (float32 convolutions in place of the Fourier transform) 4e-5 dB on real sound.
+against torchlibrosa (float32 convolutions in place of the Fourier transform) 4e-5 dB on real sound; Synchformer's
+against librosa's mel spectrogram with torchaudio's settings 1e-5.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ _FFT_N = 512
 _VGGISH_FRAME_N = 400
 _VGGISH_LOG_OFFSET = 0.01
 _PANNS_POWER_FLOOR = 1e-10
+_SYNC_FFT_N, _SYNC_FRAME_N, _SYNC_BANDS_N = 1024, 400, 128
+_SYNC_FRAMES_N = 66
+_SYNC_LOG_OFFSET = 1e-6
+_SYNC_MEAN, _SYNC_DEVIATION = -4.2677393, 4.5689974
 _MEL_BREAK_HZ = 1000.0
 _HZ_PER_LINEAR_MEL = 200 / 3
 
@@ -127,6 +132,42 @@ def panns_log_mel(samples: torch.Tensor) -> torch.Tensor:
     power = spectrum.real.square() + spectrum.imag.square()
     bands = power @ torch.from_numpy(panns_matrix()).to(samples.device)
     return (10.0 * torch.log10(bands.clamp(min=_PANNS_POWER_FLOOR))).float()
+
+
+def synchformer_log_mel(samples: torch.Tensor) -> torch.Tensor:
+    """Normalised log-mel spectrogram of Synchformer's segments.
+
+    Frames of 400 samples 160 apart, in the middle of 1024 and centred by reflection at both ends, periodic Hann window,
+    power spectrum, 128 HTK mel bands from 0 to 8000 Hz, natural logarithm of the band plus 1e-6; as many zeros as are
+    missing to 66 frames; then (x + 4.2677) / (2 · 4.5690), with AST's mean and deviation over AudioSet.
+
+    Parameters
+    ----------
+    samples
+        Shape (rows, 10240), 16 kHz, full scale ±1.
+
+    Returns
+    -------
+    torch.Tensor, shape (rows, 128, 66), float32
+    """
+    import torch
+
+    device, side_n = samples.device, (_SYNC_FFT_N - _SYNC_FRAME_N) // 2
+    padded = torch.nn.functional.pad(samples.double(), (_SYNC_FFT_N // 2, _SYNC_FFT_N // 2), mode="reflect")
+    window = torch.nn.functional.pad(_periodic_hann(_SYNC_FRAME_N, device), (side_n, side_n))
+    spectrum = torch.fft.rfft(padded.unfold(-1, _SYNC_FFT_N, HOP_N) * window)
+    power = spectrum.real.square() + spectrum.imag.square()
+    levels = torch.log(power @ torch.from_numpy(_synchformer_matrix()).to(device) + _SYNC_LOG_OFFSET)
+    levels = torch.nn.functional.pad(levels, (0, 0, 0, _SYNC_FRAMES_N - levels.shape[1]))
+    return ((levels - _SYNC_MEAN) / (2 * _SYNC_DEVIATION)).transpose(1, 2).float()
+
+
+@lru_cache(maxsize=1)
+def _synchformer_matrix() -> Float64Array:
+    """HTK's scale as torchaudio has it: triangles straight in Hz, peak 1, shape (513, 128)."""
+    top_mel = 2595.0 * np.log10(1.0 + SR_HZ / 2 / 700.0)
+    edges_hz = 700.0 * (10.0 ** (np.linspace(0.0, top_mel, _SYNC_BANDS_N + 2) / 2595.0) - 1.0)
+    return _triangles(np.linspace(0.0, SR_HZ / 2, _SYNC_FFT_N // 2 + 1), edges_hz)
 
 
 @lru_cache(maxsize=1)

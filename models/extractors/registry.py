@@ -24,6 +24,10 @@ _BUILT_IN = {
     "lite-audio": "t2av_bench.models.extractors.lite_audio:LiteAudioExtractor",
     "lite-video": "t2av_bench.models.extractors.lite_video:LiteVideoExtractor",
     "lite-text": "t2av_bench.models.extractors.lite_text:LiteTextExtractor",
+    "onset-strength": "t2av_bench.models.extractors.onset_strength:OnsetStrengthExtractor",
+    "synchformer-audio": "t2av_bench.models.extractors.synchformer:SynchformerAudioExtractor",
+    "synchformer-video": "t2av_bench.models.extractors.synchformer:SynchformerVideoExtractor",
+    "motion-energy": "t2av_bench.models.extractors.motion_energy:MotionEnergyExtractor",
 }
 
 

@@ -7,9 +7,11 @@ cache, standard error, contributions of clips, tables, the result file.
 
 from t2av_bench.companions.base import ClipArrays, ClipMeasure, ClipSet, Ratio, SetMeasure, SetValue, Undefined
 from t2av_bench.companions.classes import Divergence, Inception
+from t2av_bench.companions.desync import LearnedOffset
 from t2av_bench.companions.kernel import KernelScore
 from t2av_bench.companions.similarity import CaptionSimilarity
 from t2av_bench.companions.support import SupportScore
+from t2av_bench.companions.synchrony import EnvelopeOffsetScore, EventScore, OnsetScore, PeakAlignment
 
 COMPANIONS: dict[str, ClipMeasure | SetMeasure] = {
     measure.name: measure
@@ -26,6 +28,12 @@ COMPANIONS: dict[str, ClipMeasure | SetMeasure] = {
         SupportScore("density"),
         SupportScore("coverage"),
         CaptionSimilarity("CLAP"),
+        OnsetScore("onset-acc", "accuracy"),
+        OnsetScore("onset-AP", "average_precision"),
+        EventScore("event-F1"),
+        PeakAlignment("AV-Align"),
+        EnvelopeOffsetScore("AV-offset"),
+        LearnedOffset("DeSync"),
     )
 }
 

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from t2av_bench.manifests import Clip
 from t2av_bench.metrics import METRICS, Balance, JointStats, MetricSpec
 from t2av_bench.metrics.stats import Float64Array
+from t2av_bench.models.extractors import Extractor
 
 Float32Array = npt.NDArray[np.float32]
 JOINT_BLOCKS = ("audio", "video", "text")
@@ -35,7 +36,8 @@ class ClipArrays(NamedTuple):
     reference, generated
         Part to array of shape (rows, dim). The rows of ``audio``, ``video`` and ``text`` pair with each other, and
         there is one of ``clip_audio``; other parts are as their extractor gave them. Parts that are no sound are
-        conditions and the same on both sides.
+        conditions and the same on both sides; so are the ``events`` that a manifest knows, their times in seconds in
+        shape (events, 1).
     """
 
     clip: Clip
@@ -98,6 +100,14 @@ class ClipMeasure(ABC):
     @property
     def settings(self) -> dict[str, Any]:
         """Choices that a reader of the score needs, as JSON values."""
+        return {}
+
+    def prepared(self, extractors: Mapping[str, Extractor]) -> ClipMeasure:
+        """Return the measure with what it needs of the evaluation's extractors, by part; most need nothing."""
+        return self
+
+    def controls(self, clips: ClipSet, seed: int) -> dict[str, Any]:
+        """Return what the score is to be compared with, such as shuffled pairs, as JSON values; joins the settings."""
         return {}
 
     @abstractmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from t2av_bench.manifests import Clip
 from t2av_bench.metrics import METRICS, Balance
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr
+from t2av_bench.models.extractors import Extractor
 from t2av_bench.protocol import Pooling
 from t2av_bench.results import Score
 from t2av_bench.scoring import ClipJobs, sides_of
@@ -42,24 +43,39 @@ class Companions(NamedTuple):
 
 
 def cached_clips(
-    clips: Sequence[Clip], jobs: Sequence[ClipJobs], cache: EmbeddingCache, pooling: Pooling, balance: Balance | None
+    clips: Sequence[Clip],
+    jobs: Sequence[ClipJobs],
+    cache: EmbeddingCache,
+    pooling: Pooling,
+    balance: Balance | None,
+    events: Mapping[str, Float64Array] | None = None,
 ) -> ClipSet:
     """Return the clips of an evaluation as companions see them; ``jobs`` in the order of ``clips``."""
 
     def read(place: int, parts: Sequence[str]) -> ClipArrays:
-        return ClipArrays(clips[place], *sides_of(jobs[place], parts, cache, pooling))
+        sides = sides_of(jobs[place], parts, cache, pooling)
+        if events is not None and "events" in parts:
+            times_s = events[clips[place].clip_id][:, None].astype(np.float32)
+            sides = [{**side, "events": times_s} for side in sides]
+        return ClipArrays(clips[place], *sides)
 
     return ClipSet(clips, read, balance)
 
 
-def score_companions(metrics: Sequence[str], clips: ClipSet, seed: int) -> Companions:
-    """Compute the companions among some scores."""
+def score_companions(
+    metrics: Sequence[str], clips: ClipSet, seed: int, extractors: Mapping[str, Extractor] | None = None
+) -> Companions:
+    """Compute the companions among some scores; ``extractors`` by part are for measures that need more than arrays."""
     result = Companions({}, {}, {}, {})
     chosen = [COMPANIONS[name] for name in metrics if not METRICS[name].is_frechet]
-    _score_clips([measure for measure in chosen if isinstance(measure, ClipMeasure)], clips, result)
-    for measure in chosen:
-        if isinstance(measure, SetMeasure):
-            _score_sets(measure, clips, seed, result)
+    measures = [measure.prepared(extractors or {}) for measure in chosen if isinstance(measure, ClipMeasure)]
+    _score_clips(measures, clips, result)
+    for measure in measures:
+        if measure.name in result.scores:
+            result.scores[measure.name].settings.update(measure.controls(clips, seed))
+    for of_sets in chosen:
+        if isinstance(of_sets, SetMeasure):
+            _score_sets(of_sets, clips, seed, result)
     return result
 
 
