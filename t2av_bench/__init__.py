@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from t2av_bench.evaluation import evaluate
     from t2av_bench.manifests import Manifest, load_manifest
     from t2av_bench.results import Result, Score
+    from t2av_bench.validation import validate_metrics
 
 __all__ = [
     "Manifest",
@@ -37,6 +38,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "load_manifest",
+    "validate_metrics",
 ]
 
 _HOME_OF = {
@@ -49,6 +51,7 @@ _HOME_OF = {
     "T2AVBenchError": "t2av_bench.errors",
     "evaluate": "t2av_bench.evaluation",
     "load_manifest": "t2av_bench.manifests",
+    "validate_metrics": "t2av_bench.validation",
 }
 
 

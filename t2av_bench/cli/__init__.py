@@ -22,6 +22,10 @@ from t2av_bench.errors import (
 
 _COMMANDS = {
     "evaluate": ("t2av_bench.cli.evaluate:evaluate", "Score a folder of predictions against a manifest."),
+    "validate-metrics": (
+        "t2av_bench.cli.validate_metrics:validate_metrics",
+        "See which scores notice what goes wrong with a sound.",
+    ),
     "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
     "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
     "doctor": ("t2av_bench.cli.doctor:doctor", "Say what works here, what is missing and how to get it."),
