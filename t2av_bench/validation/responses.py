@@ -147,7 +147,8 @@ def _orders(drawn: Float64Array) -> Float64Array:
     ranks -= ranks.mean(axis=1, keepdims=True)
     places = np.arange(drawn.shape[1]) - (drawn.shape[1] - 1) / 2.0
     spread = np.sqrt(np.square(ranks).sum(axis=1) * np.square(places).sum())
-    return np.divide(ranks @ places, spread, out=np.zeros(len(drawn)), where=spread > 0.0)
+    found: Float64Array = np.divide(ranks @ places, spread, out=np.zeros(len(drawn)), where=spread > 0.0)
+    return found
 
 
 def _point(level: float, score: Score, none: Score, clips: _Clips, least: float) -> Point:
