@@ -10,13 +10,18 @@ than the true ones. Three ways to deal with that, each for the same clips on bot
 :func:`real_floor`
     Measures instead of extrapolating: how far two disjoint halves of the reference are from each other.
 
+These read rows; :mod:`t2av_bench.metrics.groups` computes the same from statistics of groups of clips, for sets whose
+rows are too many to be read again.
+
 All draw clips, never single windows, and take the same clips on both sides. All are refused where they cannot work:
 with fewer windows than dimensions the distance is not linear in 1 / n any more. (Simulated: truth 0.09, d = 4224,
 n = 900: plain 4.18, half-split 2.83.) The floor is always defined.
 
 They assume that a clip's generated sound depends on no other clip of the set, and that clips, not only windows, are
 many: windows of one clip that resemble each other count for less. (Simulated: 128 clips of 4 windows that share half
-their variance, d = 64, truth 0.41: plain 5.09, half-split 0.81; with 256 clips 0.50, with d = 16 0.42.)
+their variance, d = 64, truth 0.41: plain 5.09, half-split 0.78; with 256 clips 0.50, with d = 16 0.42.) There,
+:func:`quarter_split_corrected` removes the next term, too (0.42 and 0.40), for about 13 % more spread: intervals of
+± 1.96 influence-function errors around it cover the truth in 95 % of those runs, around the half-split one in 68 %.
 
 Differences from other implementations
 --------------------------------------
@@ -97,6 +102,20 @@ class _Sides:
         if len(self.clips) < 4:
             raise MetricError(f"halving needs at least 4 clips; got {len(self.clips)}")
 
+    def check_parts(self, parts: int, splits: int) -> None:
+        """Raise unless each of 2 or 4 parts of the clips can carry the dimensions."""
+        name, doing = ("half", "halving") if parts == 2 else ("quarter", "quartering")
+        if len(self.clips) < 2 * parts:
+            raise MetricError(f"{doing} needs at least {2 * parts} clips; got {len(self.clips)}")
+        if splits < 1:
+            raise MetricError(f"`splits` must be at least 1; got {splits}")
+        if self.windows_n / parts < self.d:
+            raise MetricError(
+                f"the {name}-split correction needs at least {parts} d windows, so that a {name} can carry"
+                f" {self.d} dimensions; got {self.windows_n} (score more clips, or use the balanced distance, which has"
+                " fewer dimensions)"
+            )
+
 
 def half_split_corrected(
     reference: npt.ArrayLike,
@@ -132,17 +151,49 @@ def half_split_corrected(
         If half the windows are fewer than the dimensions, or the sides hold different clips.
     """
     sides = _Sides(reference, generated, reference_clips, generated_clips)
-    sides.check_halves()
-    if splits < 1:
-        raise MetricError(f"`splits` must be at least 1; got {splits}")
-    if sides.windows_n / 2 < sides.d:
-        raise MetricError(
-            f"the half-split correction needs at least 2 d windows, so that a half can carry {sides.d} dimensions; got"
-            f" {sides.windows_n} (score more clips, or use the balanced distance, which has fewer dimensions)"
-        )
-    everything = np.arange(len(sides.clips))
-    halves = [sides.distance(half) for pair in _halvings(len(everything), splits, seed) for half in pair]
-    return 2.0 * sides.distance(everything) - float(np.mean(halves))
+    sides.check_parts(2, splits)
+    halves = [sides.distance(half) for half in _parts(len(sides.clips), 2, splits, seed)]
+    return 2.0 * sides.distance(np.arange(len(sides.clips))) - float(np.mean(halves))
+
+
+def quarter_split_corrected(
+    reference: npt.ArrayLike,
+    generated: npt.ArrayLike,
+    reference_clips: ClipIds,
+    generated_clips: ClipIds,
+    *,
+    splits: int = 4,
+    seed: int = 0,
+) -> float:
+    """Squared Fréchet distance without the two leading terms of its bias.
+
+    (8 · FD(n) - 6 · mean FD(n / 2) + mean FD(n / 4)) / 3: terms in 1 / n and in 1 / n² cancel. The second matters where
+    the windows of a clip resemble each other, and where features are far from normal.
+
+    Parameters
+    ----------
+    reference, generated, reference_clips, generated_clips, seed
+        As for :func:`half_split_corrected`.
+    splits
+        Number of random quarterings; their pairs of quarters are the halves.
+
+    Returns
+    -------
+    float
+        In squared feature units. May be negative where the truth is near 0.
+
+    Raises
+    ------
+    MetricError
+        If a quarter of the windows are fewer than the dimensions, there are fewer than 8 clips, or the sides hold
+        different ones.
+    """
+    sides = _Sides(reference, generated, reference_clips, generated_clips)
+    sides.check_parts(4, splits)
+    quarters = list(_parts(len(sides.clips), 4, splits, seed))
+    halves = [np.concatenate(quarters[i : i + 2]) for i in range(0, len(quarters), 2)]
+    of_quarters, of_halves = (float(np.mean([sides.distance(part) for part in parts])) for parts in (quarters, halves))
+    return (8.0 * sides.distance(np.arange(len(sides.clips))) - 6.0 * of_halves + of_quarters) / 3.0
 
 
 def frechet_infinity(
@@ -245,6 +296,13 @@ def real_floor(
             scores.append(frechet_distance(sides.of(0, one), sides.of(1, other)))
             counts.append(len(sides.of(0, one)))
     return RealFloor(float(np.mean(floors)), float(np.mean(scores)), float(np.mean(counts)))
+
+
+def _parts(clips_n: int, parts: int, splits: int, seed: int) -> list[npt.NDArray[np.intp]]:
+    """Random disjoint parts of equal size, one split after the other; clips that are left over are in none."""
+    rng = np.random.default_rng(seed)
+    size = clips_n // parts
+    return [part for _ in range(splits) for part in np.split(rng.permutation(clips_n)[: parts * size], parts)]
 
 
 def _halvings(clips_n: int, splits: int, seed: int) -> list[tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:

@@ -7,8 +7,8 @@ the union of all groups: nothing is computed twice.
 
 Halves
 ------
-Eight groups make seven halvings in which any two clips of different groups are equally often together and apart (the
-rows of a Hadamard matrix, as in balanced repeated replication), four make three, two make one.
+Eight groups make seven halvings in which any two groups are together in three and apart in four (the rows of a Hadamard
+matrix, as in balanced repeated replication); four groups make three halvings, two make one.
 
 Conventions
 -----------
@@ -139,6 +139,26 @@ class GroupedSides:
             yield np.flatnonzero(signs > 0), np.flatnonzero(signs < 0)
 
 
+def check_correctable(windows_n: int, d: int) -> None:
+    """Raise :class:`MetricError` if half of the windows cannot carry the dimensions."""
+    if windows_n < 2 * d:
+        raise MetricError(f"needs at least 2 d windows; got {windows_n} with d = {d}")
+
+
+def check_extrapolable(windows_n: int, d: int, groups_n: int) -> int:
+    """Return the fewest groups with as many windows as dimensions, at least a quarter of all.
+
+    Raises
+    ------
+    MetricError
+        If only all groups together have as many.
+    """
+    fewest = max(groups_n // 4, int(np.ceil(groups_n * d / windows_n)), 1)
+    if fewest >= groups_n:
+        raise MetricError(f"needs more windows than dimensions in every subset; got {windows_n} with d = {d}")
+    return fewest
+
+
 def grouped_correction(sides: GroupedSides, whole: float) -> float:
     """Squared Fréchet distance without the leading term of its bias: 2 · FD(n) - mean FD(n / 2).
 
@@ -159,8 +179,7 @@ def grouped_correction(sides: GroupedSides, whole: float) -> float:
     MetricError
         If half the windows are fewer than the dimensions, or there is a single group.
     """
-    if sides.windows_n < 2 * sides.d:
-        raise MetricError(f"needs at least 2 d windows; got {sides.windows_n} with d = {sides.d}")
+    check_correctable(sides.windows_n, sides.d)
     halves = [sides.distance(half) for pair in sides.halvings() for half in pair]
     return 2.0 * whole - float(np.mean(halves))
 
@@ -187,11 +206,7 @@ def grouped_infinity(sides: GroupedSides, whole: float, seed: int) -> float:
         If windows are too few for subsets of at least two sizes to have as many as dimensions.
     """
     groups_n = len(sides.reference)
-    fewest = max(groups_n // 4, int(np.ceil(groups_n * sides.d / sides.windows_n)), 1)
-    if fewest >= groups_n:
-        raise MetricError(
-            f"needs more windows than dimensions in every subset; got {sides.windows_n} windows with d = {sides.d}"
-        )
+    fewest = check_extrapolable(sides.windows_n, sides.d, groups_n)
     rng = np.random.default_rng(seed)
     members = [rng.permutation(groups_n)[:count] for count in range(fewest, groups_n) for _ in range(_REPEATS)]
     distances = [*map(sides.distance, members), *[whole] * _REPEATS]

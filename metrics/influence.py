@@ -58,6 +58,12 @@ class InfluenceMap:
 
     Made for large sets: one pass over the clips for the statistics, a second one for the influences.
 
+    Attributes
+    ----------
+    distance
+        The squared Fréchet distance itself, where it comes at no further cost: both covariances are regular. None
+        otherwise; then :func:`~t2av_bench.metrics.frechet_distance` knows the cheapest way.
+
     Examples
     --------
     >>> sides = np.array([[-1.0], [1.0]]), np.array([[2.0], [4.0]])
@@ -67,6 +73,7 @@ class InfluenceMap:
 
     _reference: _Side
     _generated: _Side
+    distance: float | None
 
     @classmethod
     def fit(cls, reference: JointStats, generated: JointStats) -> InfluenceMap:
@@ -78,13 +85,16 @@ class InfluenceMap:
             If the blocks differ or a side has fewer than two windows.
         """
         check_same_blocks(reference, generated)
-        roots, trace = _regular_roots(reference, generated) or _singular_roots(reference, generated)
+        regular = _regular_roots(reference, generated)
+        roots, trace = regular or _singular_roots(reference, generated)
         shift = reference.mean - generated.mean
         sides = [
             _Side(stats.mean, sign * shift, root, stats.total_variance - trace, stats.n)
             for stats, root, sign in zip((reference, generated), roots, (1.0, -1.0), strict=True)
         ]
-        return cls(*sides)
+        traces = reference.total_variance + generated.total_variance
+        distance = float(shift @ shift) + max(traces - 2.0 * trace, 0.0) if regular else None
+        return cls(sides[0], sides[1], distance)
 
     def reference(self, rows: npt.ArrayLike) -> Float64Array:
         """Return the influence of rows (n, d) of the reference side, shape (n,)."""

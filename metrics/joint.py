@@ -24,7 +24,8 @@ Alignment index
 where ⊥ sets the covariance between generated audio and condition to zero, the closed form of random pairing. 1: the
 generated sound is as tied to the condition as the real sound is; 0: no better than random pairing; it may be negative.
 With few clips a real random pairing falls below 0, because a sample of it keeps chance covariances that the closed form
-has not: sounds swapped between clips of other families score -0.32 on the 128 clips of the mini world.
+has not: sounds swapped between clips of other families score -0.32 on the 128 clips of the mini world. With
+``null="re-pairing"`` the zero point is the mean of such pairings (:mod:`t2av_bench.metrics.pairing`).
 
 Differences from other implementations
 --------------------------------------
@@ -36,7 +37,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import linalg
@@ -46,6 +47,7 @@ from t2av_bench.metrics.catalogue import MetricSpec
 from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.stats import Float64Array, JointStats, check_same_blocks
 
+Null = Literal["closed_form", "re-pairing"]
 MAX_AXES = 64
 WINDOWS_PER_AXIS = 10
 
@@ -99,8 +101,21 @@ class Balance:
         return stats.project({block: self.maps[block] for block in stats.dims})
 
 
-def alignment_index(reference: JointStats, generated: JointStats) -> float:
+def alignment_index(
+    reference: JointStats, generated: JointStats, *, null: Null = "closed_form", re_paired: Sequence[JointStats] = ()
+) -> float:
     """Alignment index of audio with a condition, from balanced statistics over ``audio`` and one condition block.
+
+    Parameters
+    ----------
+    reference, generated
+        Balanced statistics.
+    null
+        What scores 0: ``closed_form`` (no covariance of generated audio and condition), or ``re-pairing`` (the mean of
+        real random pairings of whole clips, which is nearly unbiased with few clips, too).
+    re_paired
+        With ``re-pairing``: statistics of the generated side, balanced, every clip's condition paired with another
+        clip's sound (:func:`~t2av_bench.metrics.pairing.re_paired`).
 
     Returns
     -------
@@ -110,9 +125,10 @@ def alignment_index(reference: JointStats, generated: JointStats) -> float:
     Raises
     ------
     MetricError
-        If the reference's own audio does not covary with the condition, so that there is nothing to lose.
+        If the reference's own audio does not covary with the condition, so that there is nothing to lose, or there are
+        no re-pairings for ``re-pairing``.
     """
-    audio_only, joint, unpaired = index_distances(reference, generated)
+    audio_only, joint, unpaired = index_distances(reference, generated, null=null, re_paired=re_paired)
     return 1.0 - (joint - audio_only) / (unpaired - audio_only)
 
 
@@ -124,8 +140,10 @@ class IndexDistances(NamedTuple):
     unpaired: float
 
 
-def index_distances(reference: JointStats, generated: JointStats) -> IndexDistances:
-    """Compute the distances that :func:`alignment_index` is made of.
+def index_distances(
+    reference: JointStats, generated: JointStats, *, null: Null = "closed_form", re_paired: Sequence[JointStats] = ()
+) -> IndexDistances:
+    """Compute the distances that :func:`alignment_index` is made of, from the same arguments.
 
     Raises
     ------
@@ -135,7 +153,17 @@ def index_distances(reference: JointStats, generated: JointStats) -> IndexDistan
     check_same_blocks(reference, generated)
     audio_only = frechet_distance(reference.select("audio"), generated.select("audio"))
     joint = frechet_distance(reference, generated)
-    unpaired = frechet_distance(reference, generated.without_cross("audio"))
+    if null == "closed_form":
+        unpaired = frechet_distance(reference, generated.without_cross("audio"))
+    else:
+        if not re_paired:
+            raise MetricError("the re-pairing zero point needs at least one re-pairing; got none")
+        # Where clips have unequal numbers of windows, re-pairing changes the audio a little, and only that is undone.
+        losses = [
+            frechet_distance(reference, pairing) - frechet_distance(reference.select("audio"), pairing.select("audio"))
+            for pairing in re_paired
+        ]
+        unpaired = audio_only + float(np.mean(losses))
     # Both balanced blocks have a total variance of 1, so this is a bound on an absolute scale.
     if unpaired - audio_only < 1e-9:
         raise MetricError("the index is undefined: the reference's audio does not covary with the condition")

@@ -42,6 +42,37 @@ class JointStats:
         self._pending: list[Float64Array] = []  # rows not yet in the moments
         self._moments: tuple[int, Float64Array, Float64Array] | None = None  # count, mean, scatter
 
+    @classmethod
+    def from_moments(cls, dims: Mapping[str, int], n: int, mean: npt.ArrayLike, scatter: npt.ArrayLike) -> JointStats:
+        """Return the statistics of rows that were counted elsewhere.
+
+        Parameters
+        ----------
+        dims
+            Dimension of each block, in order; d in all.
+        n
+            Number of rows.
+        mean, scatter
+            Their mean, shape (d,), and the sum of the outer products of their deviations from it, shape (d, d).
+
+        Raises
+        ------
+        MetricError
+            If a shape does not fit or a value is not finite.
+        """
+        stats = cls(dims)
+        centre, spread = np.array(mean, dtype=np.float64), np.array(scatter, dtype=np.float64)
+        if centre.shape != (stats.d,) or spread.shape != (stats.d, stats.d):
+            raise MetricError(
+                f"moments over {stats.d} dimensions must have the shapes ({stats.d},) and ({stats.d}, {stats.d}); got"
+                f" {centre.shape} and {spread.shape}"
+            )
+        if n < 0 or not (np.isfinite(centre).all() and np.isfinite(spread).all()):
+            raise MetricError("moments must be finite and count at least 0 rows")
+        if n:
+            stats.n, stats._moments = n, (n, centre, spread)
+        return stats
+
     @property
     def d(self) -> int:
         """Total dimension."""

@@ -12,8 +12,14 @@ It is the spread of the score over other clips of the same kind. The score's bia
 interval around the plain score usually misses the truth. One around the half-split corrected score of
 :mod:`t2av_bench.metrics.bias` covers it in 93 to 98 % of simulations at ± 1.96 standard errors where clips are many
 for the dimension, and in only 57 to 67 % for 128 clips of 4 similar windows with d = 64, where the correction leaves
-a bias. With fewer windows than dimensions there is no such interval. A percentile bootstrap is no way out: drawing
-clips twice biases every replicate upwards, and its interval holds neither the score nor the truth.
+a bias. The error errs on the safe side: 1.1 times the spread in simulation at n = 16 d, 1.2 to 1.3 times at n = 4 d, on
+Gaussians and on clusters (``test_groups.py``). With fewer windows than dimensions there is no such interval. A
+percentile bootstrap is no way out: drawing clips twice biases every replicate upwards, and its interval holds neither
+the score nor the truth.
+
+References
+----------
+Holm, A simple sequentially rejective multiple test procedure, 1979.
 """
 
 from __future__ import annotations
@@ -44,6 +50,12 @@ class Difference(NamedTuple):
     value: float
     stderr: float
     p_value: float
+    clips_n: int
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Return the two-sided confidence interval, from the same t distribution as the p-value."""
+        reach = self.stderr * float(special.stdtrit(self.clips_n - 1, (1.0 + confidence) / 2.0))
+        return self.value - reach, self.value + reach
 
 
 def clip_contributions(influence: Influence, reference_clips: ClipIds, generated_clips: ClipIds) -> Contributions:
@@ -143,21 +155,57 @@ def paired_difference(first: tuple[float, Contributions], second: tuple[float, C
     Returns
     -------
     Difference
-        ``value``: the first score minus the second; ``stderr``; two-sided ``p_value`` of the normal test of no
-        difference. What both systems share, above all the reference, cancels clip by clip.
+        ``value``: the first score minus the second; ``stderr``; two-sided ``p_value`` of Student's t test of no
+        difference, with one degree of freedom less than clips. What both systems share, above all the reference,
+        cancels clip by clip.
 
     Raises
     ------
     MetricError
         If the clips differ or are fewer than two.
+
+    Notes
+    -----
+    For a mean over clips this is the paired t test, exactly. For a Fréchet distance it is one to first order, and errs
+    on the safe side: the influences are taken at the sample and not at the truth, so the standard error is too large
+    where the two sides are near each other for their number of clips, by up to a factor of √2. Of 400 simulations of
+    two equally good systems with 16 to 256 clips and 3 to 300 dimensions, 1 to 5 % reject at the 5 % level, and 0 to
+    3 % where both systems match the reference's law (``test_comparison.py``).
     """
     if not np.array_equal(first[1].clips, second[1].clips):
         raise MetricError("a paired comparison needs the same clips in both systems")
     value = first[0] - second[0]
     stderr = contributions_stderr(first[1].values - second[1].values)
+    clips_n = len(first[1].clips)
     if stderr == 0.0:
-        return Difference(value, 0.0, 1.0 if value == 0.0 else 0.0)
-    return Difference(value, stderr, float(2 * special.ndtr(-abs(value) / stderr)))
+        return Difference(value, 0.0, 1.0 if value == 0.0 else 0.0, clips_n)
+    return Difference(value, stderr, float(2 * special.stdtr(clips_n - 1, -abs(value) / stderr)), clips_n)
+
+
+def holm(p_values: npt.ArrayLike) -> Float64Array:
+    """Adjust p-values for their number (Holm 1979), shape (tests,).
+
+    Rejecting where the adjusted value is below 5 % makes the chance of any false rejection at most 5 %, however the
+    tests depend on each other: scores over the same sound do.
+
+    Raises
+    ------
+    MetricError
+        If a value is outside [0, 1] or not finite.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).round(9).tolist()
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or not ((p >= 0.0) & (p <= 1.0)).all():
+        raise MetricError("p-values must be a list of numbers from 0 to 1")
+    order = np.argsort(p, kind="stable")
+    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)) if len(p) else p
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return adjusted
 
 
 def checked_clips(ids: ClipIds, rows_n: int, name: str) -> npt.NDArray[np.str_]:

@@ -21,6 +21,8 @@ if not (_here / "metrics").is_dir() and (_here.parent / "setup.cfg").is_file():
     __path__.append(str(_here.parent))
 
 if TYPE_CHECKING:
+    from t2av_bench.comparison import Comparison, compare
+    from t2av_bench.correlation import Correlation, correlate
     from t2av_bench.errors import MediaError, PrerequisiteError, ProblemsError, T2AVBenchError
     from t2av_bench.evaluation import evaluate
     from t2av_bench.manifests import Manifest, load_manifest
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from t2av_bench.validation import validate_metrics
 
 __all__ = [
+    "Comparison",
+    "Correlation",
     "Manifest",
     "MediaError",
     "PrerequisiteError",
@@ -36,12 +40,16 @@ __all__ = [
     "Score",
     "T2AVBenchError",
     "__version__",
+    "compare",
+    "correlate",
     "evaluate",
     "load_manifest",
     "validate_metrics",
 ]
 
 _HOME_OF = {
+    "Comparison": "t2av_bench.comparison",
+    "Correlation": "t2av_bench.correlation",
     "Manifest": "t2av_bench.manifests",
     "MediaError": "t2av_bench.errors",
     "PrerequisiteError": "t2av_bench.errors",
@@ -49,6 +57,8 @@ _HOME_OF = {
     "Result": "t2av_bench.results",
     "Score": "t2av_bench.results",
     "T2AVBenchError": "t2av_bench.errors",
+    "compare": "t2av_bench.comparison",
+    "correlate": "t2av_bench.correlation",
     "evaluate": "t2av_bench.evaluation",
     "load_manifest": "t2av_bench.manifests",
     "validate_metrics": "t2av_bench.validation",

@@ -44,24 +44,21 @@ def clip_contributions(
     sides
         Statistics of the reference and of the generated side.
     scored
-        The scores, with the balance behind them. The balance is held fixed: that it is fitted on the reference adds
-        nothing.
+        The scores, with their influence functions and the balance behind them. The balance is held fixed: that it is
+        fitted on the reference adds nothing.
 
     Returns
     -------
     dict
-        Score name to an array of shape (clips,), in the unit of the score. Each adds up to zero; a clip above zero
-        draws the score up, and without it the score would be lower by about that much. All are exactly zero where the
-        score does not change to first order, as that of a set against itself.
+        Name of each score with an influence function to an array of shape (clips,), in the unit of the score. Each adds
+        up to zero; a clip above zero draws the score up, and without it the score would be lower by about that much.
+        All are exactly zero where the score does not change to first order, as that of a set against itself.
     """
-    maps: dict[str, _InfluenceMap] = {}
-    scales: dict[str, float] = {}
-    for name in scored.scores:
-        spec = METRICS[name]
-        reference, generated = (score_stats(spec, side.of(spec), scored.balance) for side in sides)
-        scales[name] = 1.0 if spec.kind == "index" else reference.total_variance
-        kind = IndexInfluenceMap if spec.kind == "index" else InfluenceMap
-        maps[name] = kind.fit(reference, generated)
+    maps = {name: scored.maps[name] for name in scored.scores if name in scored.maps}
+    scales = {
+        name: 1.0 if METRICS[name].kind == "index" else _variance(METRICS[name], sides[0], scored.balance)
+        for name in maps
+    }
     if not maps:
         return {}
     contributions = _second_pass(clips, cache, pooling, maps, sides, scored.balance)
@@ -82,6 +79,10 @@ def by_clip(clips: Sequence[ClipJobs], numbers: Mapping[str, Float64Array]) -> d
         clip.clip_id: {name: float(values[i]) for name, values in numbers.items() if not np.isnan(values[i])}
         for i, clip in enumerate(clips)
     }
+
+
+def _variance(spec: MetricSpec, reference: SideStats, balance: Balance | None) -> float:
+    return score_stats(spec, reference.of(spec), balance).total_variance
 
 
 def _second_pass(

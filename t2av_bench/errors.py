@@ -11,6 +11,8 @@
     ├── DownloadError      a file could not be fetched: names the address and where to put it by hand
     ├── CacheError         the embedding cache cannot be read or written
     ├── ResultError        a result file does not follow the schema
+    ├── TableError         a table that a person wrote is malformed: names the row and the column
+    ├── ComparisonError    results cannot be set against each other: says what differs
     └── MetricError        arrays that no score can be computed from (also a ``ValueError``)
 
 The command line prints their message as one line and exits with 1 (``UsageError``: 2). Any other exception that
@@ -124,6 +126,14 @@ class CacheError(T2AVBenchError):
 
 class ResultError(T2AVBenchError):
     """A result file does not follow the schema."""
+
+
+class TableError(T2AVBenchError):
+    """A table that a person wrote, such as one of ratings, is malformed."""
+
+
+class ComparisonError(T2AVBenchError):
+    """Results cannot be set against each other or against ratings."""
 
 
 class MetricError(T2AVBenchError, ValueError):

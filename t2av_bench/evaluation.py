@@ -167,13 +167,10 @@ def evaluate(
         groups = assign_groups(len(jobs), groups_wanted(uncertainty), seed)
         reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
         generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
-        plain = score_all(choices, reference.whole, generated.whole, len(scored))
+        sides = reference.whole, generated.whole
+        plain = score_all(choices, *sides, len(scored), influence=uncertainty != "none")
         judged = with_bias(plain.scores, (reference, generated), plain.balance, uncertainty, seed)
-        contributions = (
-            clip_contributions(jobs, cache, choices.pooling, (reference.whole, generated.whole), plain)
-            if uncertainty != "none"
-            else {}
-        )
+        contributions = clip_contributions(jobs, cache, choices.pooling, sides, plain)
         clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance, events)
         companions = score_companions(choices.metrics, clip_set, seed, extractors)
     scores = choices.in_order(with_stderr(judged, contributions), companions.scores)

@@ -5,18 +5,15 @@ The file's layout is ``result.schema.json`` beside this module; it is checked on
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from dataclasses import asdict, dataclass, field, replace
-from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from t2av_bench.errors import ResultError
-from t2av_bench.files import replacing
+from t2av_bench.per_clip import ClipTable, PerClip, per_clip_csv, per_clip_path, per_clip_record, read_per_clip
+from t2av_bench.schemas import first_violation, write_text
 
 SCHEMA_VERSION = 1
 
@@ -102,11 +99,13 @@ class Result:
     per_clip
         Clip id to what the clip adds to each score, in the score's unit; see
         :func:`t2av_bench.contributions.clip_contributions`. Without the scores that have no standard error. Not part
-        of the result file, which stays small, nor of equality: empty in a loaded result. :meth:`save_per_clip` writes
-        it.
+        of the result file, which stays small, nor of equality: :meth:`save` writes it as a table beside the file, and
+        :meth:`load` reads it if asked to.
     clip_values
         Clip id to the clip's own value of each score that is a mean over clips, such as ``KL-softmax``; without the
         clips it is undefined for. Kept as ``per_clip`` is.
+    per_clip_file
+        Name and SHA-256 of that table, in a loaded result.
     """
 
     scores: dict[str, Score]
@@ -125,8 +124,9 @@ class Result:
     created: str
     tool_version: str
     schema_version: int = field(default=SCHEMA_VERSION)
-    per_clip: dict[str, dict[str, float]] = field(default_factory=dict, compare=False, repr=False)
-    clip_values: dict[str, dict[str, float]] = field(default_factory=dict, compare=False, repr=False)
+    per_clip: PerClip = field(default_factory=dict, compare=False, repr=False)
+    clip_values: PerClip = field(default_factory=dict, compare=False, repr=False)
+    per_clip_file: dict[str, str] | None = field(default=None, compare=False, repr=False)
 
     @property
     def comparable(self) -> bool:
@@ -137,12 +137,16 @@ class Result:
         """Return the content of the result file."""
         record = asdict(replace(self, scores={}, per_clip={}, clip_values={}))
         del record["per_clip"], record["clip_values"]
+        if self.per_clip_file is None:
+            del record["per_clip_file"]
         record["scores"] = {name: score.to_json() for name, score in self.scores.items()}
         record["comparable"] = self.comparable
         return record
 
     def save(self, path: str | Path) -> None:
-        """Write the result as JSON, under a temporary name first.
+        """Write the result as JSON, and beside it the contributions of clips, if it holds any.
+
+        Both under a temporary name first; see :mod:`t2av_bench.per_clip` for the second.
 
         Raises
         ------
@@ -150,33 +154,30 @@ class Result:
             If the file cannot be written, or the content breaks the schema (a bug of ours).
         """
         path = Path(path)
-        text = json.dumps(self.to_json(), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+        record = self.to_json()
+        table = self._clip_table() if self.per_clip else None
+        if table is not None:
+            record["per_clip_file"] = per_clip_record(per_clip_path(path), table)
+        text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
         check_result(json.loads(text), str(path))
-        _write(path, text)
+        if table is not None:
+            write_text(per_clip_path(path), table)
+        write_text(path, text)
 
     def save_per_clip(self, path: str | Path) -> None:
-        """Write what each clip adds to each score as CSV, every digit kept.
-
-        ``clip_id``; a column per score with contributions; then a column ``<score> value`` per score that is a mean
-        over clips, empty for a clip it is undefined for.
+        """Write what each clip adds to each score as a table of its own; see :mod:`t2av_bench.per_clip`.
 
         Raises
         ------
         ResultError
-            If the file cannot be written, or the result was loaded from a file, which does not hold contributions.
+            If the file cannot be written, or the result was loaded without its contributions.
         """
         if not self.per_clip:
-            raise ResultError(f"{path}: a loaded result holds no contributions of clips; evaluate the system again")
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        names = list(next(iter(self.per_clip.values())))
-        valued = [name for name in self.scores if any(name in values for values in self.clip_values.values())]
-        writer.writerow(["clip_id", *names, *(f"{name} value" for name in valued)])
-        for clip_id, contributions in self.per_clip.items():
-            own = self.clip_values.get(clip_id, {})
-            cells = [*(contributions[name] for name in names), *(own.get(name, "") for name in valued)]
-            writer.writerow([clip_id, *(cell if cell == "" else repr(cell) for cell in cells)])
-        _write(Path(path), out.getvalue())
+            raise ResultError(f"{path}: the result was loaded without contributions: Result.load(…, per_clip=True)")
+        write_text(Path(path), self._clip_table())
+
+    def _clip_table(self) -> str:
+        return per_clip_csv(ClipTable(self.per_clip, self.clip_values), list(self.scores))
 
     def worst_clips(self, score: str, count: int) -> list[tuple[str, float]]:
         """Return the clips that harm a score most, worst first, each with its contribution.
@@ -189,13 +190,21 @@ class Result:
         return sorted(harmful, key=lambda item: -sign * item[1])[:count]
 
     @classmethod
-    def load(cls, path: str | Path) -> Result:
+    def load(cls, path: str | Path, *, per_clip: bool = False) -> Result:
         """Read a result file.
+
+        Parameters
+        ----------
+        path
+            The file.
+        per_clip
+            Whether to read the contributions of clips too, from the table beside the file.
 
         Raises
         ------
         ResultError
-            If the file is missing, no JSON, or breaks the schema; names the place in the file.
+            If the file is missing, no JSON, or breaks the schema: names the place in the file. With ``per_clip``, if
+            the table is missing, malformed or of another run.
         """
         try:
             record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
@@ -209,7 +218,10 @@ class Result:
         result = cls(scores=scores, **record)
         if stated != result.comparable:
             raise ResultError(f"{path}: `comparable` contradicts `not_comparable_because`")
-        return result
+        if not per_clip:
+            return result
+        table = read_per_clip(Path(path), result.per_clip_file, list(result.scores))
+        return replace(result, per_clip=table.contributions, clip_values=table.values)
 
 
 def check_result(record: Any, where: str) -> None:
@@ -220,37 +232,18 @@ def check_result(record: Any, where: str) -> None:
     ResultError
         Naming the first place that breaks it.
     """
-    from jsonschema import Draft202012Validator
-
     version = record.get("schema_version") if isinstance(record, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise ResultError(
             f"{where}: has schema version {version}; this t2av-bench reads up to {SCHEMA_VERSION}: upgrade it"
         )
-    error = next(Draft202012Validator(_schema()).iter_errors(record), None)
-    if error is not None:
-        place = "/".join(map(str, error.absolute_path)) or "the top level"
-        message = error.message if len(error.message) < 200 else error.message[:200] + " …"
-        raise ResultError(f"{where}: is no t2av-bench result: at {place}: {message}")
+    violation = first_violation(record, "result")
+    if violation is not None:
+        raise ResultError(f"{where}: is no t2av-bench result: {violation}")
     for name, score in record["scores"].items():
-        if not all(math.isfinite(value) for value in score.values() if isinstance(value, float)):
+        numbers = [*score.values(), *score.get("settings", {}).values()]
+        if not all(math.isfinite(value) for value in numbers if isinstance(value, float)):
             raise ResultError(f"{where}: the score {name} must be finite")
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file under a temporary name and rename it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ResultError(f"{path}: the result cannot be written ({error.strerror or error})") from error
-
-
-@lru_cache(maxsize=1)
-def _schema() -> dict[str, Any]:
-    schema: dict[str, Any] = json.loads(files("t2av_bench").joinpath("result.schema.json").read_text(encoding="utf-8"))
-    return schema
 
 
 def _no_constant(name: str) -> float:

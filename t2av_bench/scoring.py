@@ -12,8 +12,9 @@ import numpy.typing as npt
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics import METRICS, Balance, JointStats, MetricSpec, joint_score
+from t2av_bench.metrics import METRICS, Balance, JointStats, MetricSpec, alignment_index, frechet_distance
 from t2av_bench.metrics.groups import united
+from t2av_bench.metrics.influence import IndexInfluenceMap, InfluenceMap
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.protocol import Pooling, Protocol
 from t2av_bench.results import Score
@@ -158,34 +159,46 @@ class Scored(NamedTuple):
         Name to reason, for scores that are undefined here.
     balance
         Fitted on the reference, if a score needed it.
+    maps
+        By name, the influence function of each score, if it was asked for.
     """
 
     scores: dict[str, Score]
     absent: dict[str, str]
     balance: Balance | None
+    maps: dict[str, InfluenceMap | IndexInfluenceMap]
 
 
-def score_all(protocol: Protocol, reference: SideStats, generated: SideStats, n_clips: int) -> Scored:
-    """Compute every Fréchet score of the protocol; :mod:`t2av_bench.contributions` adds the standard errors."""
-    scores: dict[str, Score] = {}
-    absent: dict[str, str] = {}
-    balance: Balance | None = None
+def score_all(
+    protocol: Protocol, reference: SideStats, generated: SideStats, n_clips: int, *, influence: bool = True
+) -> Scored:
+    """Compute every Fréchet score of the protocol; :mod:`t2av_bench.contributions` adds the standard errors.
+
+    ``influence`` fits the influence functions that these are made of; large distances come from them at no further
+    cost.
+    """
+    found = Scored({}, {}, None, {})
     for name in protocol.metrics:
         spec = METRICS[name]
         if not spec.is_frechet:
             continue
         ref, gen = reference.of(spec), generated.of(spec)
         try:
-            if spec.kind != "raw" and balance is None:
-                balance = Balance.fit(ref)
-            value = joint_score(spec, ref, gen, balance)
-            over = score_stats(spec, ref, balance)
-            scores[name] = Score(
-                value, None, spec.kind, spec.higher_is_better, spec.version, n_clips, over.n, over.d, over.rank
-            )
+            if spec.kind != "raw" and found.balance is None:
+                found = found._replace(balance=Balance.fit(ref))
+            over = score_stats(spec, ref, found.balance), score_stats(spec, gen, found.balance)
+            value = None
+            if influence:
+                kind = IndexInfluenceMap if spec.kind == "index" else InfluenceMap
+                found.maps[name] = fitted = kind.fit(*over)
+                value = fitted.distance if isinstance(fitted, InfluenceMap) else None
+            if value is None:
+                value = alignment_index(*over) if spec.kind == "index" else frechet_distance(*over)
+            sizes = n_clips, over[0].n, over[0].d, over[0].rank
+            found.scores[name] = Score(value, None, spec.kind, spec.higher_is_better, spec.version, *sizes)
         except MetricError as error:
-            absent[name] = str(error)
-    return Scored(scores, absent, balance)
+            found.absent[name] = str(error)
+    return found
 
 
 def sides_of(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
 from t2av_bench.errors import UsageError
+from t2av_bench.grids import csv_grid, latex_grid, markdown_grid, plain_grid
 from t2av_bench.results import Result, Score
 
 TableFormat = Literal["plain", "latex", "markdown", "csv", "json"]
@@ -38,9 +37,9 @@ def format_results(results: Sequence[Result], form: TableFormat = "plain", score
     if form == "csv":
         return _csv(results)
     if form == "latex":
-        return _latex(results)
+        return latex_grid(*_systems(results, "System"), left=1)
     if form == "markdown":
-        return _markdown(results)
+        return markdown_grid(*_systems(results, "system"), left=1)
     return _plain_one(results[0]) if len(results) == 1 else plain_systems(results)
 
 
@@ -71,8 +70,9 @@ def format_worst(result: Result, count: int, score: str | None = None) -> str:
     if not worst:
         return f"No clip harms {name}.\n"
     direction = "down" if result.scores[name].higher_is_better else "up"
-    rows = [("clip", name), *((clip_id, f"{'+' * (value > 0)}{number(value)}") for clip_id, value in worst)]
-    return "\n".join([f"Clips that draw {name} {direction} most, and by how much:", "", *_aligned(rows, left=1)]) + "\n"
+    rows = [(clip_id, signed(value, digits=4)) for clip_id, value in worst]
+    head = f"Clips that draw {name} {direction} most, and by how much:\n\n"
+    return head + plain_grid(("clip", name), rows, left=1)
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -82,6 +82,12 @@ def number(value: float, digits: int = 4) -> str:
     if 1e-3 <= abs(value) < 1e5:
         return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
     return f"{value:.{min(digits, 3) - 1}e}"
+
+
+def signed(value: float, digits: int = 3) -> str:
+    """Return a number with its sign."""
+    text = number(value, digits)
+    return f"+{text}" if value > 0.0 and text != "0" else text
 
 
 def with_error(score: Score) -> str:
@@ -128,14 +134,16 @@ def _plain_one(result: Result) -> str:
         f" clips), {result.protocol['features']} features, protocol {result.protocol['name']}"
     )
     shown = [column for column in _COLUMNS if any(_judgement(score, column) for score in result.scores.values())]
-    rows = [("score", "", "value", "± s.e.", *shown, "clips", "samples", "d", "rank")]
+    header = ("score", "", "value", "± s.e.", *shown, "clips", "samples", "d", "rank")
+    rows = []
     for name, score in result.scores.items():
         stderr = "" if score.stderr is None else number(score.stderr, 2)
         arrow = "↑" if score.higher_is_better else "↓"
         sizes = (str(score.n_clips), str(score.n_windows), _size(score.d), _size(score.rank))
         judged = (_judgement(score, column) for column in shown)
         rows.append((name, arrow, number(score.value), stderr, *judged, *sizes))
-    lines = [head, "", *_grouped(_aligned(rows, left=1), list(result.scores.values()))]
+    table = plain_grid(header, rows, left=1).splitlines()
+    lines = [head, "", *_grouped(table, list(result.scores.values()))]
     lines += ["", _LEGEND] if "floor" in shown else []
     lines += [f"{name} is absent: {reason}" for name, reason in result.absent.items()]
     lines += [f"Note: {note}" for note in result.notes]
@@ -150,11 +158,14 @@ def _size(value: int | None) -> str:
 
 def plain_systems(results: Sequence[Result]) -> str:
     """Return several systems as one table, a row each."""
+    return plain_grid(*_systems(results, "system"), left=1)
+
+
+def _systems(results: Sequence[Result], first: str) -> tuple[list[str], list[list[str]]]:
+    """Return header and rows of a table with one row per system and one column per score."""
     names = _score_names(results)
-    rows = [("system", *(_headed(results, name) for name in names))]
-    for result in results:
-        rows.append((result.system["name"], *(_cell(result, name) for name in names)))
-    return "\n".join(_aligned(rows, left=1)) + "\n"
+    header = [first, *(_headed(results, name) for name in names)]
+    return header, [[result.system["name"], *(_cell(result, name) for name in names)] for result in results]
 
 
 def _headed(results: Sequence[Result], name: str) -> str:
@@ -170,58 +181,13 @@ def _cell(result: Result, name: str) -> str:
     return with_error(result.scores[name]) if name in result.scores else "—"
 
 
-def _aligned(rows: Sequence[Sequence[str]], left: int) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "─" * max(map(len, lines)))
-    return lines
-
-
-def _markdown(results: Sequence[Result]) -> str:
-    names = _score_names(results)
-    lines = ["| system | " + " | ".join(_headed(results, name) for name in names) + " |"]
-    lines.append("|---|" + "---:|" * len(names))
-    for result in results:
-        system = result.system["name"].replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")
-        lines.append(f"| {system} | " + " | ".join(_cell(result, name) for name in names) + " |")
-    return "\n".join(lines) + "\n"
-
-
 def _csv(results: Sequence[Result]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     judged = ["corrected", "fd_infinity", "floor", "floor_score"]
     sizes = ["n_clips", "n_windows", "d", "rank", "n_undefined"]
-    writer.writerow(["system", "score", "value", "stderr", *judged, *sizes, "comparable"])
-    for result in results:
-        for name, score in result.scores.items():
-            numbers = (getattr(score, column) for column in ("value", "stderr", *judged, *sizes))
-            cells = ("" if value is None else repr(value) for value in numbers)
-            writer.writerow([result.system["name"], name, *cells, result.comparable])
-    return out.getvalue()
-
-
-_LATEX = str.maketrans(
-    {c: f"\\{c}" for c in "&%$#_{}"}
-    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "\n": " "}
-)
-
-
-def _latex(results: Sequence[Result]) -> str:
-    names = _score_names(results)
-    arrows = {name: r"$\uparrow$" if "↑" in _headed(results, name) else r"$\downarrow$" for name in names}
-    head = " & ".join(["System", *(f"{name.translate(_LATEX)} {arrows[name]}" for name in names)])
-    lines = [
-        r"% needs \usepackage{booktabs}",
-        r"\begin{tabular}{l" + "r" * len(names) + "}",
-        r"\toprule",
-        head + r" \\",
+    numbers = ["value", "stderr", *judged, *sizes]
+    rows = [
+        (result.system["name"], name, *(getattr(score, column) for column in numbers), result.comparable)
+        for result in results
+        for name, score in result.scores.items()
     ]
-    lines.append(r"\midrule")
-    for result in results:
-        cells = [_cell(result, name).replace("±", r"$\pm$").replace("—", "--") for name in names]
-        lines.append(" & ".join([result.system["name"].translate(_LATEX), *cells]) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+    return csv_grid(["system", "score", *numbers, "comparable"], rows)

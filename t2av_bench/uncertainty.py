@@ -6,13 +6,21 @@ that were gathered by group of clips (:mod:`t2av_bench.metrics.groups`). Subsets
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import METRICS, Balance, MetricSpec
-from t2av_bench.metrics.groups import GroupedSides, grouped_correction, grouped_floor, grouped_infinity
+from t2av_bench.metrics.groups import (
+    GroupedSides,
+    check_correctable,
+    check_extrapolable,
+    grouped_correction,
+    grouped_floor,
+    grouped_infinity,
+)
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.results import Score
 from t2av_bench.scoring import GroupedStats, SideStats
@@ -23,7 +31,7 @@ GROUPS_N = 8
 # A distance is large, and takes long, when its matrices have more than SMALL_DIM rows: fewer groups then.
 _LARGE_GROUPS_N = 4
 _NOT_COMPUTED = "not computed with --uncertainty none (uncertainty='none')"
-_LEFT_OUT = "takes long for {rows_n} windows with d = {d}: computed with --uncertainty full (uncertainty='full')"
+_LEFT_OUT = "takes long for {n} windows with d = {d}: computed with --uncertainty full (uncertainty='full')"
 
 
 def groups_wanted(level: Uncertainty) -> int:
@@ -55,11 +63,10 @@ def with_bias(
     """
     if level == "none":
         return {name: replace(score, withheld={"stderr": _NOT_COMPUTED}) for name, score in scores.items()}
-    found = {}
-    for name, score in scores.items():
-        spec = METRICS[name]
-        found[name] = score if spec.kind == "index" else _judged(score, spec, sides, balance, level, seed)
-    return found
+    return {
+        name: score if score.kind == "index" else _Judge(score, METRICS[name], sides, balance, level, seed).judged()
+        for name, score in scores.items()
+    }
 
 
 def uncertainty_notes(scores: Mapping[str, Score]) -> list[str]:
@@ -70,43 +77,61 @@ def uncertainty_notes(scores: Mapping[str, Score]) -> list[str]:
     return [f"No corrected value and no extrapolation for {', '.join(left_out)}: they take long (--uncertainty full)."]
 
 
-def _judged(
-    score: Score,
-    spec: MetricSpec,
-    sides: tuple[GroupedStats, GroupedStats],
-    balance: Balance | None,
-    level: Uncertainty,
-    seed: int,
-) -> Score:
-    """Add what the level asks for to one distance."""
-    d = score.d or 0
-    is_large = min(score.n_windows, d) > SMALL_DIM
-    halves = _grouped(spec, [side.halves if is_large else side.groups for side in sides], balance)
-    numbers: dict[str, float | None] = {}
-    withheld = dict(score.withheld)
+@dataclass(frozen=True)
+class _Judge:
+    """One distance, and what its floor and corrections are computed from."""
 
-    def add(key: str, compute: Callable[[], float]) -> None:
-        try:
-            numbers[key] = compute()
-        except MetricError as error:
-            withheld[key] = str(error)
+    score: Score
+    spec: MetricSpec
+    sides: tuple[GroupedStats, GroupedStats]
+    balance: Balance | None
+    level: Uncertainty
+    seed: int
 
-    try:
-        floor = grouped_floor(halves, with_score=not is_large or level == "full")
-        numbers |= {"floor": floor.value, "floor_spread": floor.spread, "floor_score": floor.score}
-    except MetricError as error:
-        withheld["floor"] = str(error)
-    if level == "full" or (level == "auto" and not is_large):
-        groups = (
-            _grouped(spec, [side.groups for side in sides], balance).coarser(_LARGE_GROUPS_N) if is_large else halves
+    def judged(self) -> Score:
+        """Return the score with all that its level asks for."""
+        computations = [("floor", self._floor)]
+        if self.level != "stderr":
+            computations += [("corrected", self._corrected), ("fd_infinity", self._fd_infinity)]
+        numbers: dict[str, float | None] = {}
+        withheld = dict(self.score.withheld)
+        for key, compute in computations:
+            try:
+                numbers |= compute()
+            except MetricError as error:
+                withheld[key] = str(error)
+        return replace(self.score, **numbers, withheld=withheld)  # type: ignore[arg-type]  # all are fields of numbers
+
+    def _floor(self) -> dict[str, float | None]:
+        halves = self._grouped([side.halves for side in self.sides]) if self._is_large else self._groups
+        floor = grouped_floor(halves, with_score=not self._is_large or self.level == "full")
+        return {"floor": floor.value, "floor_spread": floor.spread, "floor_score": floor.score}
+
+    def _corrected(self) -> dict[str, float | None]:
+        check_correctable(self.score.n_windows, self.score.d or 0)
+        return {"corrected": grouped_correction(self._subsets(), self.score.value)}
+
+    def _fd_infinity(self) -> dict[str, float | None]:
+        check_extrapolable(self.score.n_windows, self.score.d or 0, len(self.sides[0].groups))
+        return {"fd_infinity": grouped_infinity(self._subsets(), self.score.value, self.seed)}
+
+    @property
+    def _is_large(self) -> bool:
+        return min(self.score.n_windows, self.score.d or 0) > SMALL_DIM
+
+    def _subsets(self) -> GroupedSides:
+        if not self._is_large:
+            return self._groups
+        if self.level == "auto":
+            raise MetricError(_LEFT_OUT.format(n=self.score.n_windows, d=self.score.d))
+        return self._groups.coarser(_LARGE_GROUPS_N)
+
+    @cached_property
+    def _groups(self) -> GroupedSides:
+        return self._grouped([side.groups for side in self.sides])
+
+    def _grouped(self, sides: Sequence[Sequence[SideStats]]) -> GroupedSides:
+        """Return statistics by group in the coordinates of the score."""
+        return GroupedSides(
+            *([score_stats(self.spec, group.of(self.spec), self.balance) for group in side] for side in sides)
         )
-        add("corrected", lambda: grouped_correction(groups, score.value))
-        add("fd_infinity", lambda: grouped_infinity(groups, score.value, seed))
-    elif level == "auto":
-        withheld |= dict.fromkeys(("corrected", "fd_infinity"), _LEFT_OUT.format(rows_n=score.n_windows, d=d))
-    return replace(score, **numbers, withheld=withheld)  # type: ignore[arg-type]  # all are fields of numbers
-
-
-def _grouped(spec: MetricSpec, sides: Sequence[Sequence[SideStats]], balance: Balance | None) -> GroupedSides:
-    """Return one distance's statistics by group, in the coordinates of the score."""
-    return GroupedSides(*([score_stats(spec, group.of(spec), balance) for group in side] for side in sides))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import shutil
 from collections.abc import Mapping
@@ -104,7 +105,8 @@ def test_contributions_are_written_as_csv_and_not_into_the_result(
     result = run(world, world[1]["late-0.5s"], metrics=["FAD", "FAVD"])
     result.save(tmp_path / "r.json")
     result.save_per_clip(tmp_path / "deep" / "per_clip.csv")
-    assert "per_clip" not in (tmp_path / "r.json").read_text()
+    assert not {"per_clip", "clip_values"} & set(json.loads((tmp_path / "r.json").read_text()))
+    assert (tmp_path / "r.per_clip.csv").read_bytes() == (tmp_path / "deep" / "per_clip.csv").read_bytes()
     with (tmp_path / "deep" / "per_clip.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["clip_id", "FAD", "FAVD"]
@@ -112,8 +114,22 @@ def test_contributions_are_written_as_csv_and_not_into_the_result(
     assert read == result.per_clip
     loaded = tb.Result.load(tmp_path / "r.json")
     assert loaded == result
-    with pytest.raises(tb.T2AVBenchError, match="a loaded result holds no contributions"):
+    with pytest.raises(tb.T2AVBenchError, match="loaded without contributions"):
         loaded.save_per_clip(tmp_path / "again.csv")
+
+
+def test_systems_compare_from_their_files_and_a_table_of_another_run_does_not(
+    world: tuple[Manifest, dict[str, Path]], tmp_path: Path
+):
+    names = ("other-noise", "late-0.5s", "noise")
+    for name in names:
+        run(world, world[1][name], metrics=["FAD", "FAVD"], pooling="clip").save(tmp_path / f"{name}.json")
+    comparison = tb.compare([tmp_path / f"{name}.json" for name in names], "other-noise")
+    assert {test.better for test in comparison.tests if test.first == "noise"} == {"other-noise"}
+    assert comparison.clips_n == N
+    run(world, world[1]["late-0.5s"], metrics=["FAD", "FAVD"]).save(tmp_path / "windows.json")
+    with pytest.raises(tb.T2AVBenchError, match="the pooling is clip and window"):
+        tb.compare([tmp_path / "noise.json", tmp_path / "windows.json"])
 
 
 # ---- synthetic features, fewer dimensions than samples: the second pass -----------------------------------------

@@ -73,6 +73,9 @@ def write(tmp_path: Path, **changes: object) -> Path:
         ({"scores__AV-index__value": "0.5"}, "at scores/AV-index/value: '0.5' is not of type 'number'"),
         ({"scores__AV-index__stderr": -1}, "at scores/AV-index/stderr"),
         ({"comparable": True}, "`comparable` contradicts"),
+        ({"scores__AV-index__floor": -1}, "at scores/AV-index/floor"),
+        ({"scores__AV-index__settings": {"k": {"deep": 1}}}, "at scores/AV-index/settings/k"),
+        ({"scores__AV-index__kind": "best"}, "at scores/AV-index/kind: 'best' is not one of"),
         ({"system__name": "x" * 10_000}, "at system/name"),
     ],
 )

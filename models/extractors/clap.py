@@ -8,6 +8,8 @@ longer sounds that preprocessing draws 10 s at random; here nothing is drawn, so
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +105,7 @@ class _ClapExtractor(NetworkExtractor):
         from transformers import ClapConfig, ClapModel
 
         if self.weights.is_random:
-            network = ClapModel(ClapConfig())
+            network: torch.nn.Module = ClapModel(ClapConfig())
             drawn = draw_state_dict(network, self.weights.seed)
             # Buffers are tables of positions and no weights.
             network.load_state_dict({name: drawn[name] for name, _ in network.named_parameters()}, strict=False)
@@ -111,7 +113,8 @@ class _ClapExtractor(NetworkExtractor):
         path = self.weights.path
         try:
             loader: Any = ClapModel
-            model, info = loader.from_pretrained(path, local_files_only=True, output_loading_info=True)
+            with _no_bars():
+                model, info = loader.from_pretrained(path, local_files_only=True, output_loading_info=True)
         except Exception as error:  # whatever a foreign file makes the library raise
             first_line = str(error).strip().partition("\n")[0]
             raise PrerequisiteError(
@@ -125,7 +128,8 @@ class _ClapExtractor(NetworkExtractor):
             )
         if model.config.audio_config.enable_fusion:
             raise PrerequisiteError(f"{path} must be an unfused CLAP model: a fused one draws parts of long sounds")
-        return model  # type: ignore[no-any-return]
+        loaded: torch.nn.Module = model
+        return loaded
 
     def _ready(self) -> tuple[torch.nn.Module, torch.device]:
         device = resolve_device(self.device)
@@ -236,3 +240,18 @@ class ClapTextExtractor(_ClapExtractor, TextExtractor):
             self._front_end = AutoTokenizer.from_pretrained(self.weights.path, local_files_only=True)
         tokens = self._front_end(caption, truncation=True, return_tensors="pt")
         return {name: tokens[name].to(device) for name in ("input_ids", "attention_mask")}
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keep the library from drawing progress bars of its own, which it does also where there is no terminal."""
+    from transformers.utils import logging
+
+    bars: Any = logging
+    shown = bars.is_progress_bar_enabled()
+    bars.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            bars.enable_progress_bar()

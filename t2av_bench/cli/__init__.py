@@ -22,6 +22,8 @@ from t2av_bench.errors import (
 
 _COMMANDS = {
     "evaluate": ("t2av_bench.cli.evaluate:evaluate", "Score a folder of predictions against a manifest."),
+    "compare": ("t2av_bench.cli.compare:compare", "Test whether systems differ, score by score."),
+    "correlate": ("t2av_bench.cli.correlate:correlate", "Set scores against human ratings."),
     "validate-metrics": (
         "t2av_bench.cli.validate_metrics:validate_metrics",
         "See which scores notice what goes wrong with a sound.",

@@ -22,7 +22,9 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option(
     "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
 )
-@click.option("--metrics", help="Scores to compute, separated by commas.  [default: all the features allow]")
+@click.option(
+    "--metrics", help="Scores to compute, separated by commas.  [default: all that the features allow; CLAP by name]"
+)
 @click.option(
     "--pooling", type=click.Choice(["window", "clip"]), default="window", show_default=True, help="What one sample is."
 )
@@ -73,7 +75,9 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
     "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."
 )
 @click.option(
-    "--per-clip", type=click.Path(path_type=Path), help="CSV file to write: what each clip adds to each score."
+    "--per-clip",
+    type=click.Path(path_type=Path),
+    help="CSV file for another copy of the table of clips.",
 )
 @click.option("--worst", type=click.IntRange(1), help="Name the N clips that harm a score most.", metavar="N")
 @click.option("--worst-by", help="The score that --worst is about.  [default: FAVD, or the first]", metavar="SCORE")
@@ -95,6 +99,7 @@ def evaluate(
     from t2av_bench.evaluation import evaluate as run
     from t2av_bench.manifests import load_manifest
     from t2av_bench.metrics import METRICS
+    from t2av_bench.per_clip import per_clip_path
     from t2av_bench.tables import format_results, format_worst
 
     names = [name.strip() for name in metrics.split(",")] if metrics else None
@@ -114,6 +119,6 @@ def evaluate(
     if worst is not None:
         # What a program reads from stdout stays a table or JSON alone.
         click.echo("\n" + format_worst(result, worst, worst_by), nl=False, err=form != "plain")
-    click.echo(f"Result written to {output}", err=True)
+    click.echo(f"Result written to {output}, its clips to {per_clip_path(output)}", err=True)
     if per_clip is not None:
         click.echo(f"Contributions of clips written to {per_clip}", err=True)

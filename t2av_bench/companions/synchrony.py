@@ -108,9 +108,9 @@ class EventScore(ClipMeasure):
 class PairedWithPicture(ClipMeasure):
     """A score of how well a sound goes with a picture, and its two controls.
 
-    The controls stand in the score's settings. ``shuffled``: each generated sound with the picture of another clip, one
-    seeded derangement of the clips. ``reference``: the real sound with its own picture. A score means something where
-    it lies between the two, and where they lie apart by more than their errors.
+    The controls stand in the score's settings. ``shuffled``: generated sounds with the pictures of other clips, by one
+    seeded derangement. ``reference``: the real sounds with their own pictures. A score means something where it lies
+    between the two, and where they lie apart by more than their errors.
     """
 
     sound: ClassVar[str] = "onset_strength"
@@ -125,7 +125,7 @@ class PairedWithPicture(ClipMeasure):
         return self.compare(arrays.reference[self.picture], arrays.generated[self.sound])
 
     def controls(self, clips: ClipSet, seed: int) -> dict[str, Any]:
-        """Return the controls as value, standard error and number of clips each, and the seed of the pairing."""
+        """Return both controls, each as value, standard error and number of clips, and the seed of the pairing."""
         others = derangement(len(clips), seed)
         shuffled, reference = [], []
         for place, arrays in enumerate(clips.arrays([self.picture, self.sound])):
@@ -133,7 +133,7 @@ class PairedWithPicture(ClipMeasure):
             other = clips.read(int(others[place]), [self.sound]).generated[self.sound]
             shuffled.append(self.compare(picture, other))
             reference.append(self.compare(picture, arrays.reference[self.sound]))
-        return {"shuffled": _summary(shuffled), "reference": _summary(reference), "shuffle_seed": seed}
+        return {**_summary("shuffled", shuffled), "shuffle_seed": seed, **_summary("reference", reference)}
 
 
 @dataclass(frozen=True)
@@ -204,9 +204,8 @@ class EnvelopeOffsetScore(PairedWithPicture):
                 curve = self._curve(arrays.reference[self.picture], side[self.sound])
                 if not isinstance(curve, Undefined):
                     found.append(curve)
-        controls = super().controls(clips, seed)
-        controls["reference"].update(_signed(curves[0], seed))
-        return {**_signed(curves[1], seed), **controls}
+        real = {f"reference_{name}": value for name, value in _signed(curves[0], seed).items()}
+        return {**_signed(curves[1], seed), **super().controls(clips, seed), **real}
 
     @staticmethod
     def _curve(picture: Float32Array, sound: Float32Array) -> Float64Array | Undefined:
@@ -236,18 +235,19 @@ def derangement(n: int, seed: int) -> npt.NDArray[np.intp]:
 def shuffled_note(scores: dict[str, Any]) -> list[str]:
     """Say what scores of sound with picture are for other pictures and for the real sound, in one line."""
     parts = [
-        f"{name} is {_spoken(score.settings['shuffled'])} with other clips' pictures and"
-        f" {_spoken(score.settings['reference'])} for the real sound"
+        f"{name} is {_spoken(score.settings, 'shuffled')} with other clips' pictures and"
+        f" {_spoken(score.settings, 'reference')} for the real sound"
         for name, score in scores.items()
-        if {"shuffled", "reference"} <= set(score.settings)
+        if "shuffle_seed" in score.settings
     ]
     return [f"To compare with: {'; '.join(parts)}."] if parts else []
 
 
-def _spoken(summary: dict[str, Any]) -> str:
-    if "value" not in summary:
+def _spoken(settings: dict[str, Any], control: str) -> str:
+    value, stderr = settings.get(f"{control}_value"), settings.get(f"{control}_stderr")
+    if value is None:
         return "undefined"
-    return f"{summary['value']:.3f}" + (f" ± {summary['stderr']:.3f}" if "stderr" in summary else "")
+    return f"{value:.3f}" if stderr is None else f"{value:.3f} ± {stderr:.3f}"
 
 
 def _same_duration(picture: Float32Array, sound: Float32Array) -> tuple[Float32Array, Float32Array]:
@@ -257,14 +257,14 @@ def _same_duration(picture: Float32Array, sound: Float32Array) -> tuple[Float32A
     return picture[:frames_n], sound[: frames_n * steps]
 
 
-def _summary(found: Sequence[Ratio | Undefined]) -> dict[str, Any]:
-    """Mean over the clips that have a value, its standard error, and their number."""
+def _summary(control: str, found: Sequence[Ratio | Undefined]) -> dict[str, Any]:
+    """Mean over the clips that have a value, its standard error, and their number, as far as there are any."""
     values = np.array([clip.numerator / clip.denominator for clip in found if isinstance(clip, Ratio)])
-    summary: dict[str, Any] = {"n_clips": len(values)}
+    summary: dict[str, Any] = {f"{control}_n_clips": len(values)}
     if len(values):
-        summary["value"] = float(values.mean())
+        summary[f"{control}_value"] = float(values.mean())
     if len(values) > 1:
-        summary["stderr"] = contributions_stderr((values - values.mean()) / len(values))
+        summary[f"{control}_stderr"] = contributions_stderr((values - values.mean()) / len(values))
     return summary
 
 

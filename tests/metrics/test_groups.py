@@ -151,7 +151,7 @@ def test_what_needs_more_windows_is_refused_with_the_numbers() -> None:
     with pytest.raises(MetricError, match=r"needs at least 2 d windows; got 39 with d = 20"):
         grouped_correction(grouped(x, y), 1.0)
     assert np.isfinite(grouped_infinity(grouped(x, y), 1.0, 0))
-    with pytest.raises(MetricError, match=r"more windows than dimensions in every subset; got 39 windows with d = 38"):
+    with pytest.raises(MetricError, match=r"more windows than dimensions in every subset; got 39 with d = 38"):
         grouped_infinity(grouped(*sides(0, 39, 38)), 1.0, 0)
     with pytest.raises(MetricError, match=r"halving needs at least 4 clips"):
         grouped_floor(grouped(*sides(0, 3, 2)))

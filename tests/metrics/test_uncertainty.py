@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 import pytest
+from scipy import stats
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import Balance, JointStats, alignment_index, frechet_distance
@@ -13,6 +14,7 @@ from t2av_bench.metrics.uncertainty import (
     clip_contributions,
     clustered_stderr,
     contributions_stderr,
+    holm,
     paired_difference,
 )
 
@@ -144,7 +146,53 @@ def test_the_paired_test_keeps_its_level_and_has_power() -> None:
 def test_a_system_does_not_differ_from_itself() -> None:
     x, y = two_sets(30, 30, 3)
     scored = frechet_distance(x, y), clip_contributions(frechet_influence(x, y), np.arange(30), np.arange(30))
-    assert paired_difference(scored, scored) == (0.0, 0.0, 1.0)
+    assert paired_difference(scored, scored) == (0.0, 0.0, 1.0, 30)
+    assert paired_difference(scored, scored).interval() == (0.0, 0.0)
+
+
+def test_holm_on_a_case_worked_by_hand() -> None:
+    """Four tests: 0.005 · 4, 0.01 · 3, 0.03 · 2, 0.04 · 1, and the last is raised to the one before it."""
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    assert holm([0.5, 0.9]).tolist() == [1.0, 1.0]
+    assert holm([0.2]).tolist() == [0.2]
+    assert holm([]).tolist() == []
+
+
+def test_holm_rejects_step_by_step_as_defined() -> None:
+    """Holm's definition: go up the sorted p-values and stop at the first above level / (tests left)."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        p = rng.uniform(size=6) ** 4
+        rejected = np.zeros(6, dtype=bool)
+        for k, i in enumerate(np.argsort(p)):
+            if p[i] > 0.05 / (6 - k):
+                break
+            rejected[i] = True
+        np.testing.assert_array_equal(holm(p) <= 0.05, rejected)
+
+
+def test_holm_makes_one_false_alarm_in_twenty_families() -> None:
+    """Dependent scores of equal systems: without an adjustment about one family in five raises an alarm."""
+    rng = np.random.default_rng(1)
+    shared, own = rng.normal(size=(2000, 1)), rng.normal(size=(2000, 6))
+    p = 2 * stats.norm.sf(np.abs(np.sqrt(0.5) * (shared + own)))
+    assert np.mean([(holm(row) < 0.05).any() for row in p]) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 2000)
+    assert (p < 0.05).any(axis=1).mean() > 0.15
+
+
+@pytest.mark.parametrize("p_values", [[-0.1], [1.1], [float("nan")], [[0.5]]])
+def test_what_is_no_p_value_is_refused(p_values: list[float]) -> None:
+    with pytest.raises(MetricError, match="numbers from 0 to 1"):
+        holm(p_values)
+
+
+def test_for_a_mean_the_paired_test_is_students() -> None:
+    x, y = np.random.default_rng(0).normal(size=(2, 20))
+    clips = np.array([str(i) for i in range(20)])
+    scored = [(float(v.mean()), Contributions(clips, (v - v.mean()) / 20)) for v in (x, y)]
+    found, expected = paired_difference(scored[0], scored[1]), stats.ttest_rel(x, y)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-10)
+    assert found.interval(0.9) == pytest.approx(tuple(expected.confidence_interval(0.9)), rel=1e-10)
 
 
 def test_bad_input_is_refused() -> None:

@@ -86,6 +86,11 @@ def test_the_fingerprint_follows_the_content_of_the_folder(folder: Path, tmp_pat
     assert get_extractor("clap-text", weights=folder).fingerprint != one.fingerprint
 
 
+def test_loading_draws_no_bars(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    get_extractor("clap-text", weights=folder, device="cpu").warm_up()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_missing_weights_are_named_with_the_command_that_fetches_them() -> None:
     for name in ("clap-audio", "clap-text"):
         with pytest.raises(PrerequisiteError, match=r"weights 'clap/model' are missing. Run `t2av-bench download"):

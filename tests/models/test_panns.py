@@ -13,7 +13,7 @@ import torch
 from t2av_bench.errors import MetricError, PrerequisiteError
 from t2av_bench.models.extractors.mel import panns_matrix
 from t2av_bench.models.extractors.networks.cnn14 import Cnn14
-from t2av_bench.models.extractors.panns import PannsExtractor
+from t2av_bench.models.extractors.panns import PannsExtractor, PannsLogitsExtractor
 
 Draw = Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
 CLIP = "7tMPoaU2oL4_0_10000"
@@ -51,6 +51,10 @@ def test_embeddings_and_logits_are_the_recorded_ones(published_like: Path, share
     assert np.abs(embeddings - golden[f"{CLIP}/embedding"]).max() < 1e-6
     assert np.abs(logits - golden[f"{CLIP}/logits"]).max() < 1e-6
     np.testing.assert_array_equal(embeddings, extractor.embed_batch(golden[f"{CLIP}/pieces_16k"]))
+    alone = PannsLogitsExtractor(weights=published_like, device="cpu")
+    np.testing.assert_array_equal(logits, alone.embed_batch(golden[f"{CLIP}/pieces_16k"]))
+    assert (alone.dim, alone.plays(), extractor.plays()) == (527, "logits", "clip_audio")
+    assert alone.fingerprint != extractor.fingerprint
 
 
 def test_embeddings_of_all_recorded_clips(published_like: Path, shared: Path) -> None:

@@ -1,0 +1,131 @@
+"""The table beside a result that holds what each clip adds to each score.
+
+A result file stays small; its clips lie beside it in ``<result>.per_clip.csv``: the column ``clip_id``, one column per
+score with the clip's contribution to it, and one named ``<score> value`` per score that is a mean over clips, with the
+clip's own value, empty where it is undefined. Every digit is kept. The result records the table's name and SHA-256, so
+that a table of another run is noticed instead of compared.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from t2av_bench.delimited import read_table
+from t2av_bench.errors import ResultError, TableError
+
+PerClip = dict[str, dict[str, float]]
+"""Clip id to score name to number, in the unit of the score."""
+_VALUE = " value"
+
+
+class ClipTable(NamedTuple):
+    """What the table holds.
+
+    Attributes
+    ----------
+    contributions
+        Of each clip to each score that has a standard error.
+    values
+        Each clip's own value of each score that is a mean over clips, without the clips it is undefined for.
+    """
+
+    contributions: PerClip
+    values: PerClip
+
+
+def per_clip_csv(table: ClipTable, scores: Sequence[str]) -> str:
+    """Return the table as CSV: a row per clip; scores in the order given."""
+    first: Mapping[str, float] = next(iter(table.contributions.values()), {})
+    names = [name for name in scores if name in first]
+    valued = [name for name in scores if any(name in values for values in table.values.values())]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["clip_id", *names, *(name + _VALUE for name in valued)])
+    for clip_id, contributions in table.contributions.items():
+        own = table.values.get(clip_id, {})
+        cells = [*(contributions[name] for name in names), *(own.get(name) for name in valued)]
+        writer.writerow([clip_id, *("" if cell is None else repr(float(cell)) for cell in cells)])
+    return out.getvalue()
+
+
+def per_clip_path(result: Path) -> Path:
+    """Return where the table of a result file lies: ``result.per_clip.csv`` beside ``result.json``."""
+    return result.with_name(f"{result.stem}.per_clip.csv")
+
+
+def per_clip_record(path: Path, text: str) -> dict[str, str]:
+    """Return what a result says of its table."""
+    return {"name": path.name, "sha256": hashlib.sha256(text.encode()).hexdigest()}
+
+
+def read_per_clip(result: Path, record: Mapping[str, Any] | None, scores: Sequence[str]) -> ClipTable:
+    """Read and check the table that belongs to a result file.
+
+    Parameters
+    ----------
+    result
+        The result file.
+    record
+        Its ``per_clip_file``: ``name`` and ``sha256`` of the table, or None.
+    scores
+        Names that columns may be of.
+
+    Raises
+    ------
+    ResultError
+        If the result has no table, the table is missing or of another run, or breaks a rule.
+    """
+    if record is None:
+        raise ResultError(
+            f"{result}: holds no contributions of clips, as results of older versions do not; evaluate the system again"
+        )
+    path = _find(result, str(record["name"]))
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be read ({error.strerror or error})") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != record["sha256"]:
+        raise ResultError(
+            f"{path}: does not belong to {result}: its sha256 must be {record['sha256']}, it is {found}. Put back the"
+            f" table of that run, or evaluate the system again"
+        )
+    return _parsed(path, scores)
+
+
+def _find(result: Path, name: str) -> Path:
+    """Return the table beside the result: under the recorded name, or renamed along with the result."""
+    places = list(dict.fromkeys((result.with_name(name), per_clip_path(result))))
+    for place in places:
+        if place.is_file():
+            return place
+    looked = " and ".join(str(place) for place in places)
+    raise ResultError(f"{looked}: no such file; the contributions of clips must lie beside {result}")
+
+
+def _parsed(path: Path, scores: Sequence[str]) -> ClipTable:
+    parsed = ClipTable({}, {})
+    try:
+        table = read_table(path, ["clip_id"])
+        columns = [column for column in table.columns if column != "clip_id"]
+        for column in columns:
+            if column.removesuffix(_VALUE) not in scores:
+                raise ResultError(f"{path}: the result has no score {column.removesuffix(_VALUE)!r}")
+        names = [column for column in columns if not column.endswith(_VALUE)]
+        valued = [column for column in columns if column.endswith(_VALUE)]
+        for row in table.rows:
+            clip_id = row.cells["clip_id"]
+            if clip_id in parsed.contributions:
+                raise ResultError(f"{table.at(row, 'clip_id')}: {clip_id!r} stands there twice")
+            parsed.contributions[clip_id] = {name: table.number(row, name) for name in names}
+            own = {c.removesuffix(_VALUE): table.number(row, c) for c in valued if row.cells[c]}
+            if own:
+                parsed.values[clip_id] = own
+    except TableError as error:
+        raise ResultError(str(error)) from error
+    return parsed

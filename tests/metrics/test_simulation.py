@@ -1,0 +1,70 @@
+"""Corrected scores and their errors against a known distance: normal and mixed features, one or four windows a clip."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from t2av_bench.errors import MetricError
+from t2av_bench.metrics.bias import quarter_split_corrected
+from t2av_bench.metrics.influence import frechet_influence
+from t2av_bench.metrics.uncertainty import clustered_stderr
+
+Array = npt.NDArray[np.float64]
+TRUTH = 0.5**2 + 0.4**2  # of unit covariances: a shift of one axis and a stretch of another
+
+
+def unit_rows(rng: np.random.Generator, n: int, d: int, mixed: bool) -> Array:
+    """Rows with mean 0 and unit covariance: normal, or of three classes apart and of unlike spread."""
+    if not mixed:
+        return rng.normal(size=(n, d))
+    shares, spreads, centres = np.array([0.5, 0.3, 0.2]), np.array([0.8, 1.0, 1.2]), np.zeros((3, d))
+    centres[:, :3] = 2.5 * np.random.default_rng(7).normal(size=(3, 3))
+    mean = shares @ centres
+    covariance = (centres - mean).T @ ((centres - mean) * shares[:, None]) + np.eye(d) * (shares @ spreads**2)
+    labels = rng.choice(3, size=n, p=shares)
+    rows = centres[labels] + spreads[labels, None] * rng.normal(size=(n, d)) - mean
+    return np.linalg.solve(np.linalg.cholesky(covariance), rows.T).T
+
+
+def sides(seed: int, clips_n: int, windows_n: int, d: int, mixed: bool) -> tuple[Array, Array, npt.NDArray[np.intp]]:
+    rng = np.random.default_rng(seed)
+    clips = np.repeat(np.arange(clips_n), windows_n)
+
+    def draw() -> Array:
+        own = unit_rows(rng, clips_n, d, mixed)
+        return own if windows_n == 1 else (own[clips] + unit_rows(rng, len(clips), d, mixed)) / np.sqrt(2)
+
+    x = draw()
+    y = 0.6 * x + 0.8 * draw()
+    y[:, 0] += 0.5
+    y[:, 1] *= 1.4
+    return x, y, clips
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mixed", "clips_n", "windows_n", "d"),
+    [(False, 128, 1, 16), (True, 128, 1, 16), (False, 64, 4, 16), (True, 64, 4, 16)],
+)
+def test_intervals_cover_the_truth_and_errors_are_the_spread(mixed: bool, clips_n: int, windows_n: int, d: int) -> None:
+    scores, errors = [], []
+    for seed in range(400):
+        x, y, clips = sides(seed, clips_n, windows_n, d, mixed)
+        scores.append(quarter_split_corrected(x, y, clips, clips, seed=seed))
+        errors.append(clustered_stderr(frechet_influence(x, y), clips, clips))
+    covered = np.abs(np.array(scores) - TRUTH) < 1.96 * np.array(errors)
+    assert 0.92 <= covered.mean() <= 0.98
+    assert np.mean(errors) == pytest.approx(np.std(scores, ddof=1), rel=0.15)
+    assert np.mean(scores) == pytest.approx(TRUTH, abs=4 * np.std(scores) / np.sqrt(400))
+
+
+def test_quarters_are_refused_where_they_cannot_carry_the_dimensions() -> None:
+    x, y, clips = sides(0, 40, 1, 12, False)
+    with pytest.raises(
+        MetricError, match=r"quarter-split correction needs at least 4 d windows.*12 dimensions; got 40"
+    ):
+        quarter_split_corrected(x, y, clips, clips)
+    with pytest.raises(MetricError, match="quartering needs at least 8 clips; got 7"):
+        quarter_split_corrected(x[:, :2], y[:, :2], clips % 7, clips % 7)
