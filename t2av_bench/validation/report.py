@@ -14,12 +14,12 @@ FORMATS: tuple[str, ...] = get_args(ReportFormat)
 
 BLIND, REWARDS, UNKNOWN, NOT_COMPUTED = "—", "✗", "?", ""
 _LEGEND = (
-    "A number: the first level that the score notices, at two standard errors of the paired change.",
+    "A number: the weakest level tried that the score notices, at two standard errors of the paired change. In"
+    " brackets: the weakest that differs by more than real sound of other clips does, if that is a stronger one; °: none does.",
     "~: it notices, and does not put the levels in order (the 95 % interval of Spearman's correlation is not above 0,"
     " or the strongest level is not noticed).",
-    "°: it notices no level by more than real sound of other clips differs.",
     f"{BLIND}: it notices no level. {REWARDS}: it scores the strongest level better than the real sound."
-    f" {UNKNOWN}: it has no standard error; Spearman's correlation in brackets.",
+    f" {UNKNOWN}: it has no standard error; with Spearman's correlation ρ where it changes at all.",
 )
 
 
@@ -53,13 +53,15 @@ def format_validation(validation: Validation, form: ReportFormat = "plain") -> s
 def cell(response: Response) -> str:
     """Return a response as it stands in the table."""
     if response.verdict == "unknown":
-        return UNKNOWN if response.spearman is None else f"{UNKNOWN} ({response.spearman:.2f})"
+        return UNKNOWN if response.spearman is None else f"{UNKNOWN} ρ {response.spearman:.2f}"
     if response.verdict == "rewards":
         return REWARDS
     if response.first_detected is None:
         return BLIND
-    below = "first_above_floor" not in response.withheld and response.first_above_floor is None
-    return f"{response.first_detected:g}" + "~" * (response.verdict == "sees") + "°" * below
+    text = f"{response.first_detected:g}" + "~" * (response.verdict == "sees")
+    if "first_above_floor" in response.withheld or response.first_above_floor == response.first_detected:
+        return text
+    return text + ("°" if response.first_above_floor is None else f" ({response.first_above_floor:g})")
 
 
 def _row(validation: Validation, metric: str) -> list[str]:

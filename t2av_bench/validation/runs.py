@@ -204,7 +204,11 @@ class LevelScorer:
             rmtree(predictions, ignore_errors=True)
 
     def _write(self, predictions: Path, distortion: Distortion | None, level: float) -> None:
-        """Write every clip's sound as float WAV, and a list of them: an id need not be a file name."""
+        """Write every clip's sound, and a list of them: an id need not be a file name.
+
+        As float AU: of the same samples it has the same bytes, by which the cache knows them. Float WAV holds the time
+        of writing.
+        """
         import soundfile
 
         with (predictions / LIST_NAME).open("w", encoding="utf-8", newline="") as file:
@@ -212,8 +216,8 @@ class LevelScorer:
             rows.writerow(["clip_id", "path"])
             for place, clip in enumerate(self.sounds.clips):
                 sound = self.sounds.read(place) if distortion is None else distortion.apply(self.sounds, place, level)
-                soundfile.write(predictions / f"{place}.wav", sound.samples, sound.sr_hz, subtype="FLOAT")
-                rows.writerow([clip.clip_id, f"{place}.wav"])
+                soundfile.write(predictions / f"{place}.au", sound.samples, sound.sr_hz, subtype="FLOAT")
+                rows.writerow([clip.clip_id, f"{place}.au"])
 
 
 def _real_sounds(
