@@ -15,7 +15,8 @@ FORMATS: tuple[str, ...] = get_args(ReportFormat)
 BLIND, REWARDS, UNKNOWN, NOT_COMPUTED = "—", "✗", "?", ""
 _LEGEND = (
     "A number: the weakest level tried that the score notices, at two standard errors of the paired change. In"
-    " brackets: the weakest that differs by more than real sound of other clips does, if that is a stronger one; °: none does.",
+    " brackets: the weakest that differs by more than real sound of other clips does, if that is a stronger one;"
+    " °: none does.",
     "~: it notices, and does not put the levels in order (the 95 % interval of Spearman's correlation is not above 0,"
     " or the strongest level is not noticed).",
     f"{BLIND}: it notices no level. {REWARDS}: it scores the strongest level better than the real sound."
