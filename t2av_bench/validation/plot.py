@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import cycle
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from t2av_bench.errors import PrerequisiteError, ResultError, UsageError
@@ -25,6 +26,7 @@ _DASHES = ("-", "--", "-.", ":")
 FAVOURED = ("FAD", "FAVD", "FAD-b", "FAVD-b", "AV-index", "AT-index", "KAD", "CLAP", "onset-AP", "AV-Align", "DeSync")
 MOST_LINES = 10
 _COLUMNS = 3
+_TITLE_WIDTH = 48
 
 
 def check_plot_path(path: Path) -> None:
@@ -115,7 +117,7 @@ def _draw(panel: Any, validation: Validation, name: str, found: Sequence[Respons
     panel.set_yscale("symlog", linthresh=DETECTED_AT)
     none = "none" if record["none"] is None or record["none"] == 0.0 else f"{record['none']:g}"
     panel.set_xticks([0, *places.values()], [none, *(f"{level:g}" for level in places)], fontsize="small")
-    panel.set_title(f"{name}: {record['what']}", fontsize="small")
+    panel.set_title(fill(f"{name}: {record['what']}", _TITLE_WIDTH), fontsize="small")
     panel.set_xlabel(f"level ({record['unit'] or 'share'})", fontsize="small")
     panel.set_ylabel("worsening (standard errors)", fontsize="small")
 

@@ -39,7 +39,7 @@ from t2av_bench.predictions import LIST_NAME
 from t2av_bench.progress import progress_bar
 from t2av_bench.results import Result
 from t2av_bench.validation.catalogue import DISTORTIONS, Distortion
-from t2av_bench.validation.record import Validation
+from t2av_bench.validation.record import Response, Validation
 from t2av_bench.validation.responses import respond
 from t2av_bench.validation.sounds import Sounds
 from t2av_bench.workers import JobFailure, run_jobs
@@ -327,7 +327,7 @@ def _judge(
         none.protocol,
         none.extractors,
         none.counts["scored"],
-        _notes(benchmark, none),
+        _notes(benchmark, none, responses),
         none.environment,
         seed,
         shlex.join(sys.argv),
@@ -347,8 +347,14 @@ def _described(distortion: Distortion, levels: list[float]) -> dict[str, Any]:
     return {"what": distortion.what, "unit": distortion.unit, "none": none, "levels": levels}
 
 
-def _notes(benchmark: Manifest, none: Result) -> list[str]:
+def _notes(benchmark: Manifest, none: Result, responses: Sequence[Response]) -> list[str]:
     notes = []
+    rewarding = [r for r in responses if r.verdict == "rewards" and none.scores[r.metric].kind == "kernel"]
+    if any(response.distortion in ("swap", "captions") for response in rewarding):
+        notes.append(
+            "Kernel distances compare only different clips, so they fall below zero where a clip has another one's real"
+            " sound or caption: an exact copy is then among the pairs."
+        )
     if none.counts["scored"] < 30:
         notes.append(f"{none.counts['scored']} clips: standard errors are unreliable for fewer than about 30.")
     if none.counts["scored"] < none.counts["clips"]:

@@ -18,6 +18,7 @@ from t2av_bench.cli import main
 from t2av_bench.errors import ProblemsError, ResultError, UsageError
 from t2av_bench.manifests import Manifest, write_manifest
 from t2av_bench.manifests.mini import render
+from t2av_bench.media import read_audio
 from t2av_bench.validation import DISTORTIONS, Validation
 from t2av_bench.validation.plot import save_plot
 from t2av_bench.validation.report import cell, format_validation
@@ -74,6 +75,30 @@ def test_a_late_sound_is_seen_by_scores_of_timing(found: Validation):
     assert found.of("onset-AP", "late").first_detected == 0.2
     assert found.of("FAVD-b", "late").first_detected == 0.2
     assert found.of("AV-index", "late").first_detected == 0.2
+
+
+def test_kernel_distances_of_swapped_real_sounds_are_explained(found: Validation):
+    assert found.of("KAD", "swap").verdict == "rewards"
+    assert any("Kernel distances compare only different clips" in note for note in found.notes)
+
+
+def test_other_captions_on_the_generated_side_make_a_result_not_comparable(
+    manifest: Manifest, cache: Path, tmp_path: Path
+):
+    clips = list(manifest.clips())
+    for clip in clips:
+        sound, sr_hz = read_audio(Path(str(manifest.data_dir)) / clip.media)
+        soundfile.write(tmp_path / f"{clip.clip_id}.wav", sound, sr_hz, subtype="FLOAT")
+    options: dict[str, Any] = {"features": "lite", "metrics": ["FAVD", "FATD"], "num_workers": 0, "cache_dir": cache}
+    own = tb.evaluate(tmp_path, manifest, **options)
+    captions = {clips[0].clip_id: "A siren wails"}
+    other = tb.evaluate(tmp_path, manifest, captions=captions, **options)
+    assert own.scores["FATD"].value == pytest.approx(0.0, abs=1e-9)
+    assert other.scores["FATD"].value > 1e-6
+    assert other.scores["FAVD"].value == own.scores["FAVD"].value
+    reason = "the generated side has other captions"
+    assert reason in other.not_comparable_because
+    assert reason not in own.not_comparable_because
 
 
 def test_levels_that_cannot_be_applied_and_scores_without_errors_are_absent_with_a_reason(found: Validation):
