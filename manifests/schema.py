@@ -15,6 +15,7 @@ labels         no       classes, separated by ``;``
 ============== ======== =======================================================================================
 
 Other columns are kept out of the table and of its hash.
+Times of events, where they are known, lie in a file beside it: :mod:`t2av_bench.manifests.events`.
 """
 
 from __future__ import annotations

@@ -16,11 +16,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.checking import check_files
+from t2av_bench.companions.peers import measures_of
 from t2av_bench.companions.scores import cached_clips, score_companions
 from t2av_bench.companions.synchrony import shuffled_note
 from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
@@ -34,8 +35,15 @@ from t2av_bench.models.extractors import Extractor, get_extractor
 from t2av_bench.naming import locate_media
 from t2av_bench.planning import all_jobs, caption_problems, clip_jobs, extraction_problems, file_needs, too_short_clips
 from t2av_bench.predictions import match_predictions
-from t2av_bench.protocol import PROTOCOLS, Protocol, make_protocol
-from t2av_bench.records import extractor_record, file_notes, manifest_record, not_comparable_reasons
+from t2av_bench.protocol import OURS, Protocol, make_protocol
+from t2av_bench.records import (
+    extractor_record,
+    file_notes,
+    manifest_record,
+    not_comparable_reasons,
+    not_offered,
+    protocol_notes,
+)
 from t2av_bench.results import Result
 from t2av_bench.scoring import GroupedStats, sample_notes, score_all
 from t2av_bench.threads import few_threads_for_small_matrices
@@ -54,7 +62,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     captions: Mapping[str, str] | None = None,
     pooling: str = "window",
-    protocol: str = PROTOCOLS[0],
+    protocol: str = OURS,
     weights: str = "published",
     device: str = "auto",
     batch_size: int = 32,
@@ -79,16 +87,16 @@ def evaluate(
         Folder with the reference media; by default the one the manifest knows.
     features
         ``paper``, ``lite`` or extractor names separated by commas. By default ``lite`` for the mini world and
-        ``paper`` for everything else; never one in place of the other.
+        ``paper`` for everything else; never one in place of the other. Not with another toolkit's protocol.
     metrics
-        Names from :data:`t2av_bench.metrics.METRICS`; by default all that the features allow.
+        Names from :data:`t2av_bench.metrics.METRICS`, or of the protocol's own; by default all that the features allow.
     captions
         Captions by clip id that stand on the generated side in place of the manifest's, to see what scores make of
         wrong ones; makes the result not comparable.
     pooling
         ``window`` (each window is a sample) or ``clip`` (each clip's mean is).
     protocol
-        Name of the set of choices; see :mod:`t2av_bench.protocol`.
+        Name of the set of choices: ``t2av-bench/1``, or another toolkit's, see :mod:`t2av_bench.presets`.
     weights
         ``published``, or ``random`` (drawn from ``seed``), which makes the result not comparable.
     device
@@ -131,7 +139,7 @@ def evaluate(
     events = event_times(benchmark)
     choices = make_protocol(
         name=protocol,
-        features=features or default_features(benchmark),
+        features=features or default_features(benchmark, protocol),
         metrics=list(metrics) if metrics else None,
         pooling=pooling,
         weights=weights,
@@ -172,13 +180,13 @@ def evaluate(
         judged = with_bias(plain.scores, (reference, generated), plain.balance, uncertainty, seed)
         contributions = clip_contributions(jobs, cache, choices.pooling, sides, plain)
         clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance, events)
-        companions = score_companions(choices.metrics, clip_set, seed, extractors)
+        companions = score_companions(choices.metrics, clip_set, seed, extractors, measures=measures_of(choices))
     scores = choices.in_order(with_stderr(judged, contributions), companions.scores)
     contributions = choices.in_order(contributions, companions.contributions)
 
     return Result(
         scores=scores,
-        absent=choices.in_order(plain.absent, companions.absent),
+        absent=choices.in_order(plain.absent, companions.absent) | not_offered(choices),
         system={"name": system or Path(pred_dir).resolve().name or "system", "description": description},
         manifest=manifest_record(benchmark),
         protocol=choices.to_json(),
@@ -193,7 +201,13 @@ def evaluate(
         problems=[vars(problem) for problem in problems],
         not_comparable_because=not_comparable_reasons(benchmark, choices, extractors, len(scored), len(clips))
         + (["the generated side has other captions"] if captions else []),
-        notes=sample_notes(scores) + uncertainty_notes(scores) + shuffled_note(scores) + file_notes(matching, checked),
+        notes=[
+            *protocol_notes(choices),
+            *sample_notes(scores),
+            *uncertainty_notes(scores),
+            *shuffled_note(scores),
+            *file_notes(matching, checked),
+        ],
         environment=environment(device),
         seed=seed,
         command=shlex.join(sys.argv),
@@ -204,8 +218,13 @@ def evaluate(
     )
 
 
-def default_features(benchmark: Manifest) -> str:
-    """Return the feature preset used without ``features``: ``lite`` for the mini world, else ``paper``."""
+def default_features(benchmark: Manifest, protocol: str = OURS) -> str | None:
+    """Return the feature preset used without ``features``: ``lite`` for the mini world, else ``paper``.
+
+    None for another toolkit's protocol, which brings its own.
+    """
+    if protocol != OURS:
+        return None
     return "lite" if benchmark.name == DEFAULT_MANIFEST else "paper"
 
 
@@ -221,9 +240,9 @@ def make_extractors(protocol: Protocol, device: str) -> dict[str, Extractor]:
 
     made: dict[str, Extractor] = {}
     for name in dict.fromkeys(protocol.extractors.values()):
-        options: dict[str, Any] = {}
+        options = protocol.extractor_options(name)
         if extractor_class(name).has_network:
-            options = {"weights": protocol.weights, "seed": protocol.weights_seed, "device": device}
+            options |= {"weights": protocol.weights, "seed": protocol.weights_seed, "device": device}
         made[name] = get_extractor(name, **options)
         made[name].check()
     return {part: made[name] for part, name in protocol.extractors.items()}

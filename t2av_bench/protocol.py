@@ -1,7 +1,8 @@
 """Every choice that decides what a score means, in one record.
 
 A result carries its protocol, and only results of one protocol can be compared. ``t2av-bench/1`` is the toolkit's own:
-mean of channels, soxr HQ to 16 kHz, no normalisation; windows of 0.96 s without overlap; statistics over windows.
+mean of channels, soxr HQ to 16 kHz, no normalisation; windows of 0.96 s without overlap; statistics over windows. The
+others are those of other toolkits (:mod:`t2av_bench.presets`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar, get_args
 
 from t2av_bench.errors import UsageError, no_such_name
-from t2av_bench.metrics import METRICS
+from t2av_bench.metrics import METRICS, MetricSpec
+from t2av_bench.presets import PROTOCOL_PRESETS, Preset
 
 Pooling = Literal["window", "clip"]
 Value = TypeVar("Value")
@@ -46,7 +48,8 @@ ON_REQUEST = {
 }
 # Parts that come with an extractor, at no further download.
 _BESIDE = {"panns": {"logits": "panns-logits"}}
-PROTOCOLS = ("t2av-bench/1",)
+OURS = "t2av-bench/1"
+PROTOCOLS = (OURS, *PROTOCOL_PRESETS)
 
 
 @dataclass(frozen=True)
@@ -58,24 +61,38 @@ class Protocol:
     name
         A name from :data:`PROTOCOLS`.
     features
-        The preset's name, or ``custom``.
+        The feature preset's name, or ``custom``; of another toolkit's protocol, which brings its own, its name.
     extractors
         Part (``audio``, ``video``, ``text``, ``clip_audio``, ``logits`` …) to extractor name.
     pooling
         ``window``: every window is a sample; ``clip``: the mean over a clip's windows is.
     metrics
-        Scores to compute, in the order of :data:`~t2av_bench.metrics.METRICS`.
+        Scores to compute, in the order of :data:`~t2av_bench.metrics.METRICS` or of the other toolkit.
     weights, weights_seed
         ``published``, or ``random`` with the seed they were drawn from; random ones make a result not comparable.
     """
 
-    name: str = PROTOCOLS[0]
+    name: str = OURS
     features: str = "paper"
     extractors: dict[str, str] = field(default_factory=dict)
     pooling: Pooling = "window"
     metrics: tuple[str, ...] = ()
     weights: str = "published"
     weights_seed: int = 0
+
+    @property
+    def preset(self) -> Preset | None:
+        """The other toolkit's protocol, None if it is ours."""
+        return PROTOCOL_PRESETS.get(self.name)
+
+    @property
+    def frechet(self) -> list[MetricSpec]:
+        """Entries of our Fréchet scores among the metrics; another toolkit's scores are measures of their own."""
+        return [METRICS[name] for name in self.metrics if self.preset is None and METRICS[name].is_frechet]
+
+    def extractor_options(self, extractor: str) -> dict[str, Any]:
+        """Return the options that the protocol makes an extractor with."""
+        return {} if self.preset is None else dict(self.preset.options.get(extractor, {}))
 
     def in_order(self, *found: Mapping[str, Value]) -> dict[str, Value]:
         """Return what was found for scores, by name, in the order of the protocol's."""
@@ -91,6 +108,8 @@ class Protocol:
             "pooling": self.pooling,
             "weights": self.weights,
         }
+        if self.preset is not None:
+            record["reproduces"] = f"{self.preset.project} @ {self.preset.commit}"
         if self.weights == "random":
             record["weights_seed"] = self.weights_seed
         return record
@@ -98,8 +117,8 @@ class Protocol:
 
 def make_protocol(
     *,
-    name: str = PROTOCOLS[0],
-    features: str,
+    name: str = OURS,
+    features: str | None,
     metrics: list[str] | None = None,
     pooling: str = "window",
     weights: str = "published",
@@ -110,8 +129,10 @@ def make_protocol(
 
     Parameters
     ----------
-    name, features, metrics, pooling, weights, seed
+    name, metrics, pooling, weights, seed
         As in :func:`t2av_bench.evaluate`.
+    features
+        As there, with its default filled in; None for another toolkit's protocol, which brings its own.
     known
         Parts that need no extractor, because the manifest has them: ``events``.
 
@@ -123,6 +144,9 @@ def make_protocol(
     _known(name, list(PROTOCOLS), "protocol")
     _known(pooling, list(get_args(Pooling)), "pooling")
     _known(weights, ["published", "random"], "weights")
+    if name in PROTOCOL_PRESETS:
+        return _of_preset(PROTOCOL_PRESETS[name], features, metrics, pooling, weights, seed)
+    assert features is not None  # the caller knows the manifest, on which the default depends
     preset, extractors = _parts(features)
     available = {**ON_REQUEST, **extractors}
     for metric in metrics or ():
@@ -139,6 +163,24 @@ def make_protocol(
     needed = {block for metric in chosen for block in METRICS[metric].blocks}
     used = {part: extractor for part, extractor in available.items() if part in needed}
     return Protocol(name, preset, used, "clip" if pooling == "clip" else "window", chosen, weights, seed)
+
+
+def _of_preset(
+    preset: Preset, features: str | None, metrics: list[str] | None, pooling: str, weights: str, seed: int
+) -> Protocol:
+    """Return another toolkit's protocol, of which only the scores may be chosen."""
+    if features is not None:
+        raise UsageError(f"--protocol {preset.name} brings its own features: leave out --features {features}")
+    if pooling != "window":
+        raise UsageError(f"--protocol {preset.name} has a pooling of its own: leave out --pooling {pooling}")
+    for metric in metrics or ():
+        if metric in preset.absent:
+            raise UsageError(f"{metric} of {preset.name} cannot be computed: {preset.absent[metric]}")
+        _known(metric, list(preset.specs), f"score of {preset.name}")
+    chosen = {name: spec for name, spec in preset.specs.items() if name in (metrics or preset.specs)}
+    needed = {block for spec in chosen.values() for block in spec.blocks}
+    used = {part: extractor for part, extractor in preset.extractors.items() if part in needed}
+    return Protocol(preset.name, preset.name, used, "window", tuple(chosen), weights, seed)
 
 
 def _parts(features: str) -> tuple[str, dict[str, str]]:

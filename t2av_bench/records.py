@@ -41,7 +41,9 @@ def not_comparable_reasons(
 ) -> list[str]:
     """List what speaks against putting the result beside others on a leaderboard."""
     reasons = []
-    if protocol.features != "paper":
+    if protocol.preset is not None:
+        reasons.append(f"the protocol is that of {protocol.preset.project}, not t2av-bench/1")
+    elif protocol.features != "paper":
         reasons.append(f"the features are {protocol.features}, not paper")
     reasons += dict.fromkeys(extractor.not_comparable for extractor in extractors.values() if extractor.not_comparable)
     if protocol.pooling != "window":
@@ -64,3 +66,13 @@ def file_notes(matching: Matching, checked: CheckReport) -> list[str]:
     if checked.silent_n:
         notes.append(f"{checked.silent_n} reference clips are digitally silent")
     return notes
+
+
+def protocol_notes(protocol: Protocol) -> list[str]:
+    """Say of another toolkit's protocol whose numbers these are, and what is odd about them."""
+    return [] if protocol.preset is None else protocol.preset.notes
+
+
+def not_offered(protocol: Protocol) -> dict[str, str]:
+    """Return the scores that the other toolkit has and a preset cannot compute, each with its reason."""
+    return {} if protocol.preset is None else dict(protocol.preset.absent)

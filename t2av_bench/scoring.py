@@ -12,7 +12,7 @@ import numpy.typing as npt
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics import METRICS, Balance, JointStats, MetricSpec, alignment_index, frechet_distance
+from t2av_bench.metrics import Balance, JointStats, MetricSpec, alignment_index, frechet_distance
 from t2av_bench.metrics.groups import united
 from t2av_bench.metrics.influence import IndexInfluenceMap, InfluenceMap
 from t2av_bench.metrics.joint import score_stats
@@ -178,10 +178,8 @@ def score_all(
     cost.
     """
     found = Scored({}, {}, None, {})
-    for name in protocol.metrics:
-        spec = METRICS[name]
-        if not spec.is_frechet:
-            continue
+    for spec in protocol.frechet:
+        name = spec.name
         ref, gen = reference.of(spec), generated.of(spec)
         try:
             if spec.kind != "raw" and found.balance is None:

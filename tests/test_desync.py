@@ -72,7 +72,7 @@ def test_desync_is_computed_when_asked_for(clips: tuple[Manifest, Path]) -> None
 def test_a_clip_shorter_than_a_segment_is_a_problem_before_any_work(clips: tuple[Manifest, Path]) -> None:
     manifest, preds = clips
     short = Manifest("short", manifest.table.assign(duration_s=0.5), data_dir=manifest.data_dir)
-    with pytest.raises(ProblemsError) as caught:
+    with pytest.raises(ProblemsError, match="3 of 3 clips cannot be scored") as caught:
         tb.evaluate(preds, short, features="lite", metrics=["DeSync"], weights="random", num_workers=0)
     assert "a segment needs 0.64 s" in caught.value.problems[0].reason
 

@@ -65,7 +65,9 @@ def test_companions_stand_beside_the_distances_in_table_and_file(world: Path, tm
     assert "Clips that draw KAVD up most" in output
     with (tmp_path / "clips.csv").open(newline="") as file:
         columns = next(csv.reader(file))
-    assert columns == ["clip_id", *(name for name, score in record["scores"].items() if score["stderr"] is not None)]
+    contributed = [name for name, score in record["scores"].items() if score["stderr"] is not None]
+    of_clips = [f"{name} value" for name, score in record["scores"].items() if score["kind"] == "sync"]
+    assert columns == ["clip_id", *contributed, *of_clips]
 
 
 def test_each_distance_has_a_correction_a_floor_or_a_reason(world: Path, tmp_path: Path) -> None:

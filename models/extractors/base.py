@@ -31,6 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MediaError
+from t2av_bench.media.front_end import OURS, AudioFrontEnd
 
 Modality = Literal["audio", "video", "text"]
 Unit = Literal["window", "clip", "frame", "segment"]
@@ -61,7 +62,9 @@ class ClipSource:
     caption: str = ""
 
 
-def window_starts_s(duration_s: float, hop_s: float = WINDOW_S) -> npt.NDArray[np.float64]:
+def window_starts_s(
+    duration_s: float, hop_s: float = WINDOW_S, least_n: int = WINDOW_SAMPLES_N
+) -> npt.NDArray[np.float64]:
     """Start times of the windows of a clip.
 
     Parameters
@@ -70,6 +73,8 @@ def window_starts_s(duration_s: float, hop_s: float = WINDOW_S) -> npt.NDArray[n
         Nominal duration of the clip in seconds.
     hop_s
         Distance between window starts in seconds.
+    least_n
+        Samples at 16 kHz that must be left for a window to start.
 
     Returns
     -------
@@ -79,9 +84,9 @@ def window_starts_s(duration_s: float, hop_s: float = WINDOW_S) -> npt.NDArray[n
     """
     samples_n = round(duration_s * GRID_SR_HZ)
     hop_n = round(hop_s * GRID_SR_HZ)
-    if samples_n < WINDOW_SAMPLES_N:
+    if samples_n < least_n:
         return np.zeros(0)
-    count = (samples_n - WINDOW_SAMPLES_N) // hop_n + 1
+    count = (samples_n - least_n) // hop_n + 1
     return np.arange(count, dtype=np.float64) * (hop_n / GRID_SR_HZ)
 
 
@@ -200,21 +205,35 @@ class Extractor(ABC):
 
 
 class AudioExtractor(Extractor):
-    """An extractor of sound: reads mono float32 at ``sr_hz`` and leaves the cutting to :meth:`windows`."""
+    """An extractor of sound: reads mono float32 at ``sr_hz`` and leaves the cutting to :meth:`windows`.
+
+    Attributes
+    ----------
+    front_end
+        How the clip's sound is read; an extractor that lets its user choose puts it into :meth:`options`.
+    """
 
     modality = "audio"
     sr_hz: ClassVar[int] = GRID_SR_HZ
+    front_end: AudioFrontEnd = OURS
 
     @abstractmethod
     def windows(self, samples: Float32Array, duration_s: float) -> npt.NDArray[Any]:
         """Cut the clip's samples, exactly ``round(duration_s * sr_hz)`` of them, into rows."""
 
+    def rows_n(self, duration_s: float) -> int:
+        """Return how many embeddings a clip of this nominal duration gives."""
+        return super().rows_n(self.front_end.length_s(duration_s))
+
     def load(self, source: ClipSource) -> npt.NDArray[Any]:
         """Read the clip's sound, pad a shortfall of at most 0.1 s with zeros, and cut it into rows."""
-        from t2av_bench.media import read_clip_audio
+        where = {"start_s": source.start_s, "duration_s": source.duration_s}
+        samples = self.front_end.read(source.path, sr_hz=self.sr_hz, **where)
+        return self.windows(samples, self.front_end.length_s(source.duration_s))
 
-        samples = read_clip_audio(source.path, sr_hz=self.sr_hz, start_s=source.start_s, duration_s=source.duration_s)
-        return self.windows(samples, source.duration_s)
+    def front_end_option(self) -> dict[str, Any]:
+        """Return what the front end adds to a fingerprint: nothing if it is ours."""
+        return {} if self.front_end == OURS else {"front_end": self.front_end.to_json()}
 
 
 class VideoExtractor(Extractor):

@@ -92,7 +92,7 @@ class _ClapExtractor(NetworkExtractor):
     def __init__(self, *, weights: str | Path = PUBLISHED, seed: int = 0, device: str = "auto") -> None:
         super().__init__(seed=seed, device=device)
         self.weights: ChosenFolder = ChosenFolder(weights, seed)
-        self._front_end: Any = None
+        self._preprocessor: Any = None
 
     def build_network(self) -> torch.nn.Module:
         """Return the model with its weights; unlike other networks not on torch's meta device.
@@ -140,10 +140,10 @@ class _ClapExtractor(NetworkExtractor):
     def release(self) -> None:
         """Drop model and preprocessing; the next batch builds them again."""
         super().release()
-        self._front_end = None
+        self._preprocessor = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_front_end": None}
+        return {**super().__getstate__(), "_preprocessor": None}
 
 
 class ClapAudioExtractor(_ClapExtractor, AudioExtractor):
@@ -173,23 +173,23 @@ class ClapAudioExtractor(_ClapExtractor, AudioExtractor):
         """Map waveforms (rows, samples) to embeddings (rows, 512), one by one."""
 
         def one(row: torch.Tensor) -> torch.Tensor:
-            inputs = self.front_end(row[0].cpu().numpy(), sampling_rate=SR_HZ, return_tensors="pt").to(row.device)
+            inputs = self.preprocessor(row[0].cpu().numpy(), sampling_rate=SR_HZ, return_tensors="pt").to(row.device)
             found = network.get_audio_features(**inputs)
             return found if isinstance(found, type(row)) else found.pooler_output  # transformers 4, 5
 
         return in_fixed_chunks(one, rows, 1)
 
     @property
-    def front_end(self) -> Any:
+    def preprocessor(self) -> Any:
         """The model's own log-mel preprocessing."""
         from transformers import ClapFeatureExtractor
 
-        if self._front_end is None:
+        if self._preprocessor is None:
             if self.weights.is_random:
-                self._front_end = ClapFeatureExtractor(truncation="rand_trunc")
+                self._preprocessor = ClapFeatureExtractor(truncation="rand_trunc")
             else:
-                self._front_end = ClapFeatureExtractor.from_pretrained(self.weights.path, local_files_only=True)
-        return self._front_end
+                self._preprocessor = ClapFeatureExtractor.from_pretrained(self.weights.path, local_files_only=True)
+        return self._preprocessor
 
 
 class ClapTextExtractor(_ClapExtractor, TextExtractor):
@@ -234,11 +234,11 @@ class ClapTextExtractor(_ClapExtractor, TextExtractor):
         if self.weights.is_random:
             codes = [0, *(4 + byte for byte in caption.encode()[:500]), 2]
             return {"input_ids": torch.tensor([codes], device=device)}
-        if self._front_end is None:
+        if self._preprocessor is None:
             from transformers import AutoTokenizer
 
-            self._front_end = AutoTokenizer.from_pretrained(self.weights.path, local_files_only=True)
-        tokens = self._front_end(caption, truncation=True, return_tensors="pt")
+            self._preprocessor = AutoTokenizer.from_pretrained(self.weights.path, local_files_only=True)
+        tokens = self._preprocessor(caption, truncation=True, return_tensors="pt")
         return {name: tokens[name].to(device) for name in ("input_ids", "attention_mask")}
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError, PrerequisiteError
+from t2av_bench.media.front_end import OURS, AudioFrontEnd, find_front_end
 from t2av_bench.models.extractors.arithmetic import in_fixed_chunks
 from t2av_bench.models.extractors.base import GRID_SR_HZ, AudioExtractor, Float32Array
 from t2av_bench.models.extractors.mel import HOP_N
@@ -36,8 +37,10 @@ class PannsExtractor(NetworkExtractor, AudioExtractor):
 
     Parameters
     ----------
-    weights, seed, device
-        See :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
+    front_end
+        How a clip's sound is read: a name from :data:`t2av_bench.media.FRONT_ENDS`, or a record of one's own.
+    **options
+        ``weights``, ``seed`` and ``device``: see :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
     """
 
     name = "panns"
@@ -47,6 +50,19 @@ class PannsExtractor(NetworkExtractor, AudioExtractor):
     weights_name = "panns"
     load_key = "model"
     row_shape = (None,)
+
+    def __init__(self, *, front_end: str | AudioFrontEnd = OURS, **options: Any) -> None:
+        super().__init__(**options)
+        self.front_end = find_front_end(front_end)
+
+    def options(self) -> dict[str, Any]:
+        """Return the weights, and the front end if it is not our protocol's."""
+        return {**super().options(), **self.front_end_option()}
+
+    def check(self) -> None:
+        """Find and verify weights, device and resampler; see the base class."""
+        super().check()
+        self.front_end.check()
 
     def windows(self, samples: Float32Array, duration_s: float) -> npt.NDArray[Any]:
         """Return the clip as the only row, shape (1, samples)."""

@@ -28,6 +28,9 @@ _BUILT_IN = {
     "synchformer-audio": "t2av_bench.models.extractors.synchformer:SynchformerAudioExtractor",
     "synchformer-video": "t2av_bench.models.extractors.synchformer:SynchformerVideoExtractor",
     "motion-energy": "t2av_bench.models.extractors.motion_energy:MotionEnergyExtractor",
+    "condfoleygen-onsets": "t2av_bench.models.extractors.peer_timing:CondFoleyGenOnsets",
+    "tempotokens-peaks": "t2av_bench.models.extractors.peer_timing:TempoTokensPeaks",
+    "tempotokens-flow": "t2av_bench.models.extractors.peer_timing:TempoTokensFlow",
 }
 
 

@@ -3,15 +3,16 @@
 Defaults follow current practice for FAD: the output *before* the final ReLU, no PCA, no quantisation, windows without
 overlap. Differences from other implementations, by choice:
 
-===========================  =======================  ==========================================================
-implementation               option here              what remains
-===========================  =======================  ==========================================================
-torchvggish 0.2 (default)    relu=True, pca=True      resampler only (theirs: resampy)
-audioldm_eval                default                  they take the first channel and remove the mean
-frechet_audio_distance       default                  resampler only (theirs: resampy)
-Google's frechet_audio       hop_s=0.5                they scale each clip's peak, and ask 1 s for a window (a clip
-                                                      of 1.975 s has 3 windows here, 2 there)
-===========================  =======================  ==========================================================
+===========================  ==================================================================================
+implementation               options here
+===========================  ==================================================================================
+torchvggish 0.2 (default)    relu=True, pca=True, front_end="frechet_audio_distance"
+audioldm_eval                front_end="audioldm_eval"
+frechet_audio_distance       front_end="frechet_audio_distance"
+fadtk                        front_end="fadtk" (and they store float16: :mod:`t2av_bench.metrics.conventions`)
+av-benchmark                 front_end="av-benchmark"
+Google's frechet_audio       front_end="google-fad", hop_s=0.5, least_n=16000
+===========================  ==================================================================================
 
 From identical waveforms the log-mel examples are torchvggish's rounded to float32 (largest difference on the recorded
 clips: 0), and the embeddings, of which the largest is 0.07, agree within 1.2e-7 (``tests/models/test_vggish.py``).
@@ -31,6 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import PrerequisiteError, UsageError
+from t2av_bench.media.front_end import OURS, AudioFrontEnd, find_front_end
 from t2av_bench.models.extractors.arithmetic import in_fixed_chunks
 from t2av_bench.models.extractors.base import (
     GRID_SR_HZ,
@@ -68,6 +70,11 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
         Post-process as torchvggish does: PCA with whitening, clipping, 256 levels. ``True`` for the published
         parameters, or the path of a file in their layout. TensorFlow's original truncates where torchvggish rounds, so
         its values are up to one level lower.
+    front_end
+        How a clip's sound is read: a name from :data:`t2av_bench.media.FRONT_ENDS`, or a record of one's own.
+    least_n
+        Samples that must be left for a window to start: 15,600 as torchvggish, 16,000 as Google's FAD (a clip of
+        1.975 s has 3 windows of hop 0.5 s by the one and 2 by the other).
     weights, seed, device
         See :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
     """
@@ -85,30 +92,42 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
         hop_s: float = WINDOW_S,
         relu: bool = False,
         pca: bool | str | Path = False,
+        front_end: str | AudioFrontEnd = OURS,
+        least_n: int = WINDOW_SAMPLES_N,
         weights: str | Path = PUBLISHED,
         seed: int = 0,
         device: str = "auto",
     ) -> None:
         super().__init__(weights=weights, seed=seed, device=device, hop_s=hop_s)
+        if not isinstance(least_n, int) or least_n < WINDOW_SAMPLES_N:
+            raise UsageError(f"`least_n` must be a whole number, at least {WINDOW_SAMPLES_N}; got {least_n!r}.")
         self.relu = bool(relu)
+        self.front_end = find_front_end(front_end)
+        self.least_n = least_n
         self.pca = None if pca is False else ChosenWeights(WEIGHTS["vggish-pca"], PUBLISHED if pca is True else pca, 0)
         if self.pca is not None and self.pca.is_random:
             raise UsageError("`pca` must be True, False or the path of a file: random PCA parameters make no sense.")
         self._pca_arrays: tuple[Float32Array, Float32Array] | None = None
 
     def options(self) -> dict[str, Any]:
-        """Return weights, hop, activation, and the SHA-256 of the PCA parameters or None."""
+        """Return weights, hop, activation, the SHA-256 of the PCA parameters or None, and what is not ours."""
         pca_sha256 = None if self.pca is None else self.pca.sha256
-        return {**super().options(), "relu": self.relu, "pca_sha256": pca_sha256}
+        least_n = {} if self.least_n == WINDOW_SAMPLES_N else {"least_n": self.least_n}
+        options = {**super().options(), "relu": self.relu, "pca_sha256": pca_sha256}
+        return {**options, **least_n, **self.front_end_option()}
 
     @property
     def not_comparable(self) -> str:
         """Why embeddings must not be put on a leaderboard; empty with verified published weights and no PCA."""
         return super().not_comparable or ("" if self.pca is None else self.pca.not_comparable)
 
+    def rows_n(self, duration_s: float) -> int:
+        """Return how many windows a clip of this nominal duration has."""
+        return len(window_starts_s(self.front_end.length_s(duration_s), self.hop_s, self.least_n))
+
     def windows(self, samples: Float32Array, duration_s: float) -> npt.NDArray[Any]:
         """Cut samples into windows, shape (windows, 15600), at the times of :func:`window_starts_s`."""
-        starts_n = np.rint(window_starts_s(duration_s, self.hop_s) * GRID_SR_HZ).astype(np.int64)
+        starts_n = np.rint(window_starts_s(duration_s, self.hop_s, self.least_n) * GRID_SR_HZ).astype(np.int64)
         samples = np.asarray(samples, np.float32)
         if len(starts_n) == 0:
             return np.zeros((0, WINDOW_SAMPLES_N), np.float32)
@@ -140,8 +159,9 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
         return in_fixed_chunks(project, features, linear_n)
 
     def check(self) -> None:
-        """Find and verify weights, PCA parameters and device; see the base class."""
+        """Find and verify weights, PCA parameters, device and resampler; see the base class."""
         super().check()
+        self.front_end.check()
         if self.pca is not None:
             self.pca.check()
 

@@ -28,7 +28,12 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option(
     "--pooling", type=click.Choice(["window", "clip"]), default="window", show_default=True, help="What one sample is."
 )
-@click.option("--protocol", default="t2av-bench/1", show_default=True, help="Set of choices behind the scores.")
+@click.option(
+    "--protocol",
+    default="t2av-bench/1",
+    show_default=True,
+    help="Set of choices behind the scores; `t2av-bench protocols` lists those of other toolkits.",
+)
 @click.option(
     "--weights",
     type=click.Choice(["published", "random"]),
@@ -100,15 +105,18 @@ def evaluate(
     from t2av_bench.manifests import load_manifest
     from t2av_bench.metrics import METRICS
     from t2av_bench.per_clip import per_clip_path
+    from t2av_bench.presets import PROTOCOL_PRESETS
     from t2av_bench.tables import format_results, format_worst
 
     names = [name.strip() for name in metrics.split(",")] if metrics else None
+    preset = PROTOCOL_PRESETS.get(options["protocol"])
     if worst_by is not None and worst is None:
         raise UsageError("--worst-by needs --worst N")
-    if worst_by is not None and worst_by not in (names or METRICS):
-        raise UsageError(f"--worst-by must name one of {', '.join(names or METRICS)}; got {worst_by!r}")
+    known = names or list(METRICS if preset is None else preset.specs)
+    if worst_by is not None and worst_by not in known:
+        raise UsageError(f"--worst-by must name one of {', '.join(known)}; got {worst_by!r}")
     options["manifest"] = load_manifest(options["manifest"])
-    if options["features"] is None:
+    if options["features"] is None and preset is None:
         options["features"] = default_features(options["manifest"])
         click.echo(f"Features: {options['features']} (the default for {options['manifest'].name})", err=True)
     result = run(metrics=names, **options)

@@ -28,6 +28,7 @@ FORMATS = ("plain", "markdown", "csv", "json")
 @click.option(
     "--pooling", type=click.Choice(["window", "clip"]), default="window", show_default=True, help="What one sample is."
 )
+@click.option("--protocol", default="t2av-bench/1", show_default=True, help="Set of choices behind the scores.")
 @click.option(
     "--weights",
     type=click.Choice(["published", "random"]),

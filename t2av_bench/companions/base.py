@@ -72,12 +72,15 @@ class SetValue(NamedTuple):
         from them. None where no such thing is known.
     settings
         Choices and fitted numbers that a reader needs, as JSON values.
+    d
+        Dimension of the features, where that decides how far the score can be trusted.
     """
 
     value: float
     samples_n: int
     contributions: Float64Array | None = None
     settings: Mapping[str, Any] = {}
+    d: int | None = None
 
 
 @dataclass(frozen=True)

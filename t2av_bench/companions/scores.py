@@ -12,7 +12,7 @@ from t2av_bench.companions import COMPANIONS
 from t2av_bench.companions.base import ClipArrays, ClipMeasure, ClipSet, Ratio, SetMeasure, Undefined
 from t2av_bench.errors import MetricError
 from t2av_bench.manifests import Clip
-from t2av_bench.metrics import METRICS, Balance
+from t2av_bench.metrics import Balance
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr
 from t2av_bench.models.extractors import Extractor
@@ -63,14 +63,22 @@ def cached_clips(
 
 
 def score_companions(
-    metrics: Sequence[str], clips: ClipSet, seed: int, extractors: Mapping[str, Extractor] | None = None
+    metrics: Sequence[str],
+    clips: ClipSet,
+    seed: int,
+    extractors: Mapping[str, Extractor] | None = None,
+    *,
+    measures: Mapping[str, ClipMeasure | SetMeasure] = COMPANIONS,
 ) -> Companions:
-    """Compute the companions among some scores; ``extractors`` by part are for measures that need more than arrays."""
+    """Compute those among some scores that have a measure: the companions, or what a preset has in their place.
+
+    ``extractors`` by part are for measures that need more than arrays.
+    """
     result = Companions({}, {}, {}, {})
-    chosen = [COMPANIONS[name] for name in metrics if not METRICS[name].is_frechet]
-    measures = [measure.prepared(extractors or {}) for measure in chosen if isinstance(measure, ClipMeasure)]
-    _score_clips(measures, clips, result)
-    for measure in measures:
+    chosen = [measures[name] for name in metrics if name in measures]
+    of_clips = [measure.prepared(extractors or {}) for measure in chosen if isinstance(measure, ClipMeasure)]
+    _score_clips(of_clips, clips, result)
+    for measure in of_clips:
         if measure.name in result.scores:
             result.scores[measure.name].settings.update(measure.controls(clips, seed))
     for of_sets in chosen:
@@ -148,6 +156,7 @@ def _score_sets(measure: SetMeasure, clips: ClipSet, seed: int, result: Companio
         spec.version,
         len(clips),
         found.samples_n,
+        found.d,
         withheld=withheld,
         settings=dict(found.settings),
     )

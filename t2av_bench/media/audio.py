@@ -98,42 +98,31 @@ def read_audio(
     return samples, sr_hz
 
 
-def read_clip_audio(path: str | Path, *, sr_hz: int, start_s: float, duration_s: float) -> npt.NDArray[np.float32]:
-    """Read a clip's sound by the protocol: mean of channels, soxr HQ, exactly ``round(duration_s * sr_hz)`` samples.
-
-    A shortfall of at most 0.1 s is padded with zeros.
+def read_clip_channels(path: str | Path, *, start_s: float, duration_s: float) -> tuple[npt.NDArray[np.float32], int]:
+    """Read a clip's sound as stored, and hold it to what any front end needs: complete and finite.
 
     Parameters
     ----------
     path
         Audio file, or video file with sound.
-    sr_hz
-        Rate to resample to.
     start_s, duration_s
         The clip's range in seconds on the file's clock.
 
     Returns
     -------
-    numpy.ndarray, shape (samples,), float32
+    samples : numpy.ndarray, shape (samples, channels), float32
+        May be up to 0.1 s short.
+    sr_hz : int
 
     Raises
     ------
     MediaError
         As :func:`read_audio`; also if more than 0.1 s is missing, or a sample is NaN or infinite.
     """
-    import soxr
-
     path = Path(path)
-    stored, stored_sr_hz = read_audio(path, start_s=start_s, duration_s=duration_s)
-    _check_clip(path, stored, stored_sr_hz, start_s, duration_s)
-    mono = stored.mean(axis=1, dtype=np.float32)
-    if stored_sr_hz != sr_hz:
-        mono = soxr.resample(mono, stored_sr_hz, sr_hz, quality="HQ")
-    # Resampling rounds the length its own way, by a sample at most.
-    clip = np.zeros(round(duration_s * sr_hz), np.float32)
-    kept_n = min(len(clip), len(mono))
-    clip[:kept_n] = mono[:kept_n]
-    return clip
+    stored, sr_hz = read_audio(path, start_s=start_s, duration_s=duration_s)
+    _check_clip(path, stored, sr_hz, start_s, duration_s)
+    return stored, sr_hz
 
 
 def check_audio(path: str | Path, start_s: float, duration_s: float) -> AudioCheck:

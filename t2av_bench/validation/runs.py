@@ -12,17 +12,13 @@ as they are scored; embeddings stay in the cache, so a killed validation does no
 
 from __future__ import annotations
 
-import csv
 import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -31,21 +27,19 @@ from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.checking import FileNeed, check_files
 from t2av_bench.errors import ProblemsError, T2AVBenchError, UsageError, no_such_name
-from t2av_bench.evaluation import DEFAULT_MANIFEST, OnError, default_features, evaluate
+from t2av_bench.evaluation import DEFAULT_MANIFEST, OnError, default_features
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, load_manifest
 from t2av_bench.naming import locate_media
-from t2av_bench.predictions import LIST_NAME
-from t2av_bench.progress import progress_bar
+from t2av_bench.protocol import OURS
 from t2av_bench.results import Result
 from t2av_bench.validation.catalogue import DISTORTIONS, Distortion
+from t2av_bench.validation.levels import NONE, LevelScorer, score_levels
 from t2av_bench.validation.record import Response, Validation
 from t2av_bench.validation.responses import respond
 from t2av_bench.validation.sounds import Sounds
-from t2av_bench.workers import JobFailure, run_jobs
 
 FEWEST_CLIPS = 2
-_NONE = "none"
 Levels = Mapping[str, tuple[float, ...]]
 
 
@@ -59,6 +53,7 @@ def validate_metrics(
     levels: Mapping[str, Sequence[float]] | None = None,
     max_clips: int | None = None,
     pooling: str = "window",
+    protocol: str = OURS,
     weights: str = "published",
     device: str = "auto",
     batch_size: int = 32,
@@ -72,7 +67,7 @@ def validate_metrics(
 
     Parameters
     ----------
-    manifest, data_dir, features, metrics, pooling, weights, device, batch_size, cache_dir
+    manifest, data_dir, features, metrics, pooling, protocol, weights, device, batch_size, cache_dir
         As for :func:`t2av_bench.evaluate`.
     distortions
         Names from :data:`t2av_bench.validation.DISTORTIONS`; by default all.
@@ -105,9 +100,10 @@ def validate_metrics(
     benchmark = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
     chosen = choose_levels(distortions, levels)
     options: dict[str, Any] = {
-        "features": features or default_features(benchmark),
+        "features": features or default_features(benchmark, protocol),
         "metrics": metrics,
         "pooling": pooling,
+        "protocol": protocol,
         "weights": weights,
         "device": device,
         "batch_size": batch_size,
@@ -125,8 +121,8 @@ def validate_metrics(
 
     with tempfile.TemporaryDirectory(prefix="t2av-bench-") as folder:
         scorer = LevelScorer(benchmark, Path(folder_of_media), sounds, Path(folder), options)
-        none = scorer((_NONE, 0.0), num_workers=workers_n, progress=progress)
-        outcomes = _score_levels(scorer, _jobs(chosen, sounds), none, workers_n, progress)
+        none = scorer(NONE, num_workers=workers_n, progress=progress)
+        outcomes = score_levels(scorer, _jobs(chosen, sounds), none, workers_n, progress)
     return _judge(benchmark, chosen, none, outcomes, seed)
 
 
@@ -159,65 +155,6 @@ def drawn_clips(benchmark: Manifest, count: int | None, seed: int) -> Manifest:
     rows = np.sort(np.random.default_rng(seed).permutation(len(benchmark))[:count])
     table = benchmark.table.iloc[rows].reset_index(drop=True)
     return Manifest(benchmark.name, table, benchmark.version, benchmark.licence, benchmark.data_dir)
-
-
-@dataclass(frozen=True)
-class LevelScorer:
-    """Scores one level of one distortion; crosses to worker processes.
-
-    Attributes
-    ----------
-    manifest, data_dir
-        The clips and where their media are.
-    sounds
-        Their real sounds.
-    folder
-        Where predictions lie while they are scored.
-    options
-        Of :func:`t2av_bench.evaluate`.
-    """
-
-    manifest: Manifest
-    data_dir: Path
-    sounds: Sounds
-    folder: Path
-    options: Mapping[str, Any]
-
-    def __call__(self, job: tuple[str, float], num_workers: int = 0, progress: bool = False) -> Result:
-        """Score a distortion's name and level."""
-        name, level = job
-        predictions = self.folder / f"{name} {level:g}"
-        predictions.mkdir()
-        try:
-            self._write(predictions, DISTORTIONS.get(name), level)
-            captions = DISTORTIONS[name].captions(self.sounds, level) if name in DISTORTIONS else {}
-            return evaluate(
-                predictions,
-                self.manifest,
-                self.data_dir,
-                captions=captions,
-                num_workers=num_workers,
-                progress=progress,
-                **self.options,
-            )
-        finally:
-            rmtree(predictions, ignore_errors=True)
-
-    def _write(self, predictions: Path, distortion: Distortion | None, level: float) -> None:
-        """Write every clip's sound, and a list of them: an id need not be a file name.
-
-        As float AU: of the same samples it has the same bytes, by which the cache knows them. Float WAV holds the time
-        of writing.
-        """
-        import soundfile
-
-        with (predictions / LIST_NAME).open("w", encoding="utf-8", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(["clip_id", "path"])
-            for place, clip in enumerate(self.sounds.clips):
-                sound = self.sounds.read(place) if distortion is None else distortion.apply(self.sounds, place, level)
-                soundfile.write(predictions / f"{place}.au", sound.samples, sound.sr_hz, subtype="FLOAT")
-                rows.writerow([clip.clip_id, f"{place}.au"])
 
 
 def _real_sounds(
@@ -254,40 +191,6 @@ def _real_sounds(
 def _jobs(chosen: Levels, sounds: Sounds) -> dict[tuple[str, float], str]:
     """Return all levels, each with the reason why it cannot be applied, empty if it can."""
     return {(name, level): DISTORTIONS[name].objection(sounds, level) for name in chosen for level in chosen[name]}
-
-
-def _score_levels(
-    scorer: LevelScorer, jobs: Mapping[tuple[str, float], str], none: Result, workers_n: int, progress: bool
-) -> dict[tuple[str, float], Result | str]:
-    """Score every level; a reason where that cannot be done.
-
-    Levels run side by side in loader processes, unless a network embeds the sounds: of that there should be one at a
-    time, with all loaders working for it.
-    """
-    wanted = [job for job, objection in jobs.items() if not objection]
-    outcomes: dict[tuple[str, float], Result | str] = {job: reason for job, reason in jobs.items() if reason}
-    with progress_bar(len(wanted), "levels", "level", progress) as bar:
-        for job, outcome in _run(scorer, wanted, none, workers_n):
-            outcomes[job] = outcome
-            bar.update()
-    return outcomes
-
-
-def _run(
-    scorer: LevelScorer, jobs: Sequence[tuple[str, float]], none: Result, workers_n: int
-) -> Iterator[tuple[tuple[str, float], Result | str]]:
-    from t2av_bench.models.extractors.registry import extractor_class
-
-    if any(extractor_class(record["name"]).has_network for record in none.extractors.values()):
-        for job in jobs:
-            try:
-                yield job, scorer(job, num_workers=workers_n)
-            except ProblemsError as error:
-                yield job, str(error)
-        return
-    with closing(run_jobs(scorer, jobs, num_workers=workers_n, timeout_s=None)) as found:
-        for index, outcome in found:
-            yield jobs[index], outcome.reason if isinstance(outcome, JobFailure) else outcome
 
 
 def _judge(

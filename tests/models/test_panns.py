@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import torch
 
 from t2av_bench.errors import MetricError, PrerequisiteError
+from t2av_bench.media import FRONT_ENDS
+from t2av_bench.models.extractors import ClipSource
 from t2av_bench.models.extractors.mel import panns_matrix
 from t2av_bench.models.extractors.networks.cnn14 import Cnn14
 from t2av_bench.models.extractors.panns import PannsExtractor, PannsLogitsExtractor
@@ -67,6 +70,17 @@ def test_embeddings_of_all_recorded_clips(published_like: Path, shared: Path) ->
         pieces = waveforms[name].ravel()[:144_000].reshape(3, 48_000)
         clip = name.removesuffix("/av_benchmark_10s/waveform")
         assert np.abs(extractor.embed_batch(pieces) - golden[f"{clip}/embedding"]).max() < 1e-6
+
+
+def test_files_give_av_benchmarks_embeddings_and_logits(published_like: Path, shared: Path) -> None:
+    golden = np.load(shared / "golden" / "panns.npz")
+    front_end = replace(FRONT_ENDS["av-benchmark"], most_s=10.0)
+    extractor = PannsExtractor(weights=published_like, device="cpu", front_end=front_end)
+    for clip in sorted((shared / "golden" / "flac").glob("*.flac")):
+        row = extractor.load(ClipSource(clip, 0.0, 10.0))[0]
+        embeddings, logits = extractor.embed_and_classify(row[:144_000].reshape(3, 48_000))
+        assert np.abs(embeddings - golden[f"{clip.stem}/embedding"]).max() < 1e-6
+        assert np.abs(logits - golden[f"{clip.stem}/logits"]).max() < 1e-6
 
 
 def test_clip_is_one_row() -> None:
