@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from t2av_bench.evaluation import evaluate
     from t2av_bench.manifests import Manifest, load_manifest
     from t2av_bench.results import Result, Score
+    from t2av_bench.validation import validate_metrics
 
 __all__ = [
     "Comparison",
@@ -43,6 +44,7 @@ __all__ = [
     "correlate",
     "evaluate",
     "load_manifest",
+    "validate_metrics",
 ]
 
 _HOME_OF = {
@@ -59,6 +61,7 @@ _HOME_OF = {
     "correlate": "t2av_bench.correlation",
     "evaluate": "t2av_bench.evaluation",
     "load_manifest": "t2av_bench.manifests",
+    "validate_metrics": "t2av_bench.validation",
 }
 
 
