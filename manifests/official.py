@@ -25,10 +25,10 @@ from t2av_bench.files import replacing
 from t2av_bench.home import home
 from t2av_bench.manifests.llp_events import events_content, read_events
 from t2av_bench.manifests.pins import PINS
-from t2av_bench.manifests.recipes import ALIASES, RECIPES, file_content, read_split
+from t2av_bench.manifests.recipes import ALIASES, RECIPES, Reader, file_content, reader
 from t2av_bench.manifests.schema import Manifest, read_manifest
 from t2av_bench.manifests.sources import LICENCES, LISTS
-from t2av_bench.remote import RemoteFile, fault_of, remembered_hash
+from t2av_bench.remote import RemoteFile, fault_of, record_path, record_sha256, recorded_sha256, remembered_hash
 
 VERSION = "1"
 EVENTS = "llp/events"
@@ -50,7 +50,7 @@ class Built(NamedTuple):
     left_out_n
         What its lists hold besides: double clips, videos of the test lists, all but the first few, faulty events.
     state
-        ``verified``, or ``no hash pinned``.
+        ``verified``, or for a manifest without a pinned hash what was recorded of it.
     """
 
     path: Path
@@ -70,8 +70,16 @@ def built_path(name: str) -> Path:
     return home() / "manifests" / f"{canonical_name(name)}.csv"
 
 
-def build_official(name: str) -> Built:
+def build_official(name: str, read: Reader | None = None) -> Built:
     """Build a manifest from the lists in the home folder and put its verified file there.
+
+    Parameters
+    ----------
+    name
+        One of :data:`BUILDABLE`.
+    read
+        Returns the entries of a split; one :func:`~t2av_bench.manifests.recipes.reader` for several manifests reads
+        the lists that they share once.
 
     Raises
     ------
@@ -86,18 +94,33 @@ def build_official(name: str) -> Built:
     if name not in BUILDABLE:
         raise UsageError(f"There is no manifest {name!r} to build. Available: {', '.join(BUILDABLE)}.")
     _require_lists(name)
-    content, rows_n, left_out_n = _events() if name == EVENTS else _clips(name)
+    read = read or reader()
+    content, rows_n, left_out_n = _events(read) if name == EVENTS else _clips(name, read)
     pin = PINS.get(name)
+    path = built_path(name)
     found = hashlib.sha256(content).hexdigest()
     if pin is not None and found != pin:
         raise ManifestError(f"{name}: the built manifest must have sha256 {pin}, but has {found}; please report this")
-    path = built_path(name)
+    state = "verified" if pin else _compare_with_first_build(name, found)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         temporary.write_bytes(content)
-    return Built(
-        path, rows_n, "events" if name == EVENTS else "clips", left_out_n, "verified" if pin else "no hash pinned"
-    )
+    return Built(path, rows_n, "events" if name == EVENTS else "clips", left_out_n, state)
+
+
+def _compare_with_first_build(name: str, found: str) -> str:
+    """Hold a manifest without a pinned hash to what it was when it was built here first, and record that."""
+    path = built_path(name)
+    first = recorded_sha256(path)
+    if first is None:
+        record_sha256(path, found)
+        return f"not pinned: sha256 {found} was recorded, and later builds must have it too"
+    if found != first:
+        raise ManifestError(
+            f"{name}: the manifest must have sha256 {first}, as when it was built here first, but has {found}. If that "
+            f"is meant to be, delete {record_path(path)} and build it anew."
+        )
+    return f"not pinned: sha256 {found}, as when it was built here first"
 
 
 def load_official(name: str) -> Manifest:
@@ -120,18 +143,16 @@ def load_official(name: str) -> Manifest:
         licence="; ".join(LICENCES[source] for source in sources),
         data_dir=None,
     )
-    pin = PINS.get(name)
-    if pin is None:
-        return manifest
-    official = remembered_hash(path) == pin
-    if not official:
+    expected = PINS.get(name) or recorded_sha256(path)
+    unchanged = expected is None or remembered_hash(path) == expected
+    if not unchanged:
         warnings.warn(
-            f"{path} is not the manifest {name} as it was built: it must have sha256 {pin}. Results with it are not "
-            f"comparable. `t2av-bench manifest build {name}` makes it anew.",
+            f"{path} is not the manifest {name} as it was built: it must have sha256 {expected}. Results with it are "
+            f"not comparable. `t2av-bench manifest build {name}` makes it anew.",
             ManifestWarning,
             stacklevel=2,
         )
-    return replace(manifest, official=official)
+    return replace(manifest, official=unchanged and name in PINS)
 
 
 def lists_behind(name: str) -> list[RemoteFile]:
@@ -141,16 +162,16 @@ def lists_behind(name: str) -> list[RemoteFile]:
     return RECIPES[name].lists
 
 
-def _clips(name: str) -> tuple[bytes, int, int]:
+def _clips(name: str, read: Reader) -> tuple[bytes, int, int]:
     """Return a manifest's file, the number of its clips, and how many its lists have besides."""
     recipe = RECIPES[name]
-    entries = recipe.select(read_split)
-    return file_content(entries), len(entries), sum(len(read_split(part)) for part in recipe.parts) - len(entries)
+    entries = recipe.select(read)
+    return file_content(entries), len(entries), sum(len(read(part)) for part in recipe.parts) - len(entries)
 
 
-def _events() -> tuple[bytes, int, int]:
+def _events(read: Reader) -> tuple[bytes, int, int]:
     """Return the file of LLP's events, their number, and how many rows were left out."""
-    clips = {entry.key for part in ("llp/val", "llp/test") for entry in read_split(part)}
+    clips = {entry.key for part in ("llp/val", "llp/test") for entry in read(part)}
     heard, heard_repairs = read_events(LISTS["llp/eval-audio"].path, clips)
     seen, seen_repairs = read_events(LISTS["llp/eval-visual"].path, clips)
     content = events_content({"audio": heard, "video": seen})

@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from typing import NamedTuple
 
 from t2av_bench.manifests.schema import COLUMNS
@@ -18,7 +19,7 @@ from t2av_bench.manifests.sources import LISTS
 from t2av_bench.manifests.upstream import Entry, read_audiocaps, read_llp, read_vggsound_full, read_vggsound_test
 from t2av_bench.remote import RemoteFile
 
-QUICK_N = 256
+MINI_N = 256
 DURATION_S = 10.0
 _TESTS = ("audiocaps/test", "llp/test", "vggsound/test")  # in the order of precedence
 _TRAINS = ("audiocaps/train", "llp/train", "vggsound/train")
@@ -92,9 +93,7 @@ def _recipes() -> dict[str, Recipe]:
     splits = ("audiocaps/train", "audiocaps/val", "llp/train", "llp/val", "vggsound/train", *_TESTS)
     recipes = {name: _as_published(name) for name in sorted(splits)}
     recipes["t2av-bench"] = Recipe(_TESTS, lambda read: merge(map(read, _TESTS)))
-    recipes[f"t2av-bench/quick-{QUICK_N}"] = Recipe(
-        _TESTS, lambda read: first_by_hash(merge(map(read, _TESTS)), QUICK_N)
-    )
+    recipes["t2av-bench-mini"] = Recipe(_TESTS, lambda read: first_by_hash(merge(map(read, _TESTS)), MINI_N))
     for name in _TESTS:
         recipes[f"t2av-bench/{name.split('/')[0]}"] = _as_published(name)
     for name in _TRAINS:
@@ -121,6 +120,11 @@ def file_content(entries: list[Entry]) -> bytes:
 
 def _list_of(split: str) -> str:
     return "vggsound/full" if split == "vggsound/train" else split
+
+
+def reader() -> Reader:
+    """Return a function that reads each split from its list in the home folder once."""
+    return cache(read_split)
 
 
 def read_split(split: str) -> list[Entry]:

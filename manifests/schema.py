@@ -24,26 +24,27 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from t2av_bench.errors import ManifestError
 
-Row = TypeVar("Row")
-
 COLUMNS = ("clip_id", "source", "media", "start_s", "duration_s", "caption", "labels", "split")
 _TEXTS = tuple(column for column in COLUMNS if column not in ("start_s", "duration_s"))
 _NEEDED = ("clip_id", "media", "caption")
 _DEFAULTS: dict[str, Any] = {"source": "", "start_s": 0.0, "duration_s": 10.0, "labels": "", "split": ""}
+_NO_FILE_NAME = re.compile(r"[/\\\x00-\x1f]")
 # Control characters have no place in a name or a caption, and two of them separate fields in the hash; half characters
 # (surrogates) cannot be written to a file.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-# A larger table is no list of clips; reading stops there, so that no file can fill the memory.
+# A larger table is no list of clips. Rows are counted before any is kept, so that no file can fill the memory.
 _MAX_CLIPS_N = 1_000_000
+_MAX_BYTES_N = 1 << 30
 _MAX_ID_BYTES = 200  # leaves room for an ending within the 255 bytes a file name may have
 
 
@@ -126,7 +127,11 @@ def read_manifest(path: str | Path) -> Manifest:
     if not path.is_file():
         raise ManifestError(f"{path}: no such file")
     try:
+        if path.stat().st_size > _MAX_BYTES_N:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes, and a list of clips at most {_MAX_BYTES_N:,}")
         table = reader(path)
+    except UnicodeDecodeError as error:
+        raise ManifestError(f"{path}: must be text in UTF-8 ({error})") from error
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise ManifestError(f"{path}: cannot be read as a table ({error})") from error
     return Manifest(name=path.stem, table=table, data_dir=path.parent)
@@ -140,11 +145,14 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
 
 def _read_csv(path: Path) -> pd.DataFrame:
     # Not pandas: it takes a row that is too short for one with NaN, and rows that are too long for an index.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(_at_most(_MAX_CLIPS_N + 1, (row for row in csv.reader(file, strict=True) if row)))
+    _count(_csv_rows(path), _MAX_CLIPS_N + 1)
+    rows = list(_csv_rows(path))
     if not rows:
         return pd.DataFrame()
     header = rows.pop(0)
+    for character, what in (("\t", "TAB"), (";", "semicolons")):
+        if len(header) == 1 and character in header[0]:
+            raise ValueError(f"fields must be separated by commas, and here they are by {what}")
     if len(set(header)) < len(header):
         raise ValueError("two columns have the same name")
     for i, row in enumerate(rows):
@@ -155,8 +163,8 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 def _read_jsonl(path: Path) -> pd.DataFrame:
     # Not pandas: it changes the last digits of numbers.
-    with path.open(encoding="utf-8-sig") as file:
-        rows = list(_at_most(_MAX_CLIPS_N, (json.loads(line) for line in file if line.strip())))
+    _count(_lines(path), _MAX_CLIPS_N)
+    rows = [_json_row(line, i + 2) for i, line in enumerate(_lines(path))]
     for i, row in enumerate(rows):
         if not isinstance(row, dict):
             raise ValueError(f"row {i + 2} is not an object")
@@ -166,11 +174,28 @@ def _read_jsonl(path: Path) -> pd.DataFrame:
     return pd.DataFrame(cells, dtype=object)
 
 
-def _at_most(count: int, rows: Iterable[Row]) -> Iterator[Row]:
-    for number, row in enumerate(rows):
-        if number == count:
-            raise ValueError(f"it has more than {_MAX_CLIPS_N:,} clips")
-        yield row
+def _csv_rows(path: Path) -> Iterator[list[str]]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        yield from (row for row in csv.reader(file, strict=True) if row)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8-sig") as file:
+        yield from (line for line in file if line.strip())
+
+
+def _json_row(line: str, row: int) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"row {row} is not JSON: {error}") from error
+
+
+def _count(rows: Iterable[object], limit: int) -> None:
+    """Raise if there are more rows than a limit, without keeping any."""
+    for number, _ in enumerate(rows):
+        if number == limit:
+            raise ValueError(f"it has more than {_MAX_CLIPS_N:,} clips; divide it into several manifests")
 
 
 def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
@@ -184,60 +209,75 @@ def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
     columns = {c: list(table[c]) if c in table else [_DEFAULTS[c]] * len(table) for c in COLUMNS}
     for column in ("start_s", "duration_s"):
         lowest = 0.0 if column == "start_s" else math.ulp(0.0)
-        columns[column] = [
-            _number(v, _DEFAULTS[column], lowest, f"{name}: row {i + 2}, column {column!r}")
-            for i, v in enumerate(columns[column])
-        ]
+        judge = partial(_number, default=_DEFAULTS[column], lowest=lowest)
+        columns[column] = _each(columns[column], judge, name, column)
     for column in _TEXTS:
-        for i, text in enumerate(columns[column]):
-            _check_text(text, f"{name}: row {i + 2}, column {column!r}")
-    _check_ids(columns["clip_id"], name)
-    for i, media in enumerate(columns["media"]):
-        _check_media(media, f"{name}: row {i + 2}, column 'media'")
-    for i, caption in enumerate(columns["caption"]):
-        if not caption.strip():
-            raise ManifestError(f"{name}: row {i + 2}, column 'caption': must not be empty")
+        _each(columns[column], _check_text, name, column)
+    _each(columns["clip_id"], _check_id, name, "clip_id")
+    _check_unique(columns["clip_id"], name)
+    _each(columns["media"], _check_media, name, "media")
+    _each(columns["caption"], _check_caption, name, "caption")
     return pd.DataFrame(columns, columns=list(COLUMNS))
 
 
-def _number(value: Any, default: float, lowest: float, where: str) -> float:
+def _each(values: Iterable[Any], judge: Callable[[Any], Any], name: str, column: str) -> list[Any]:
+    """Judge every cell of a column; where a cell stands is put into words only if it breaks a rule."""
+    judged = []
+    try:
+        for value in values:
+            judged.append(judge(value))
+    except ValueError as error:
+        raise ManifestError(f"{name}: row {len(judged) + 2}, column {column!r}: {error}") from None
+    return judged
+
+
+def _number(value: Any, default: float, lowest: float) -> float:
     if value == "":
         return default
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ManifestError(f"{where}: must be a number of seconds, got {value!r}") from None
+        raise ValueError(f"must be a number of seconds, got {value!r}") from None
     if not math.isfinite(number) or number < lowest:
-        raise ManifestError(f"{where}: must be finite and {'positive' if lowest else 'not negative'}, got {value!r}")
+        raise ValueError(f"must be finite and {'positive' if lowest else 'not negative'}, got {value!r}")
     return number + 0.0  # no negative zero, which the hash would tell from zero
 
 
-def _check_text(text: Any, where: str) -> None:
+def _check_text(text: Any) -> None:
     if not isinstance(text, str):
-        raise ManifestError(f"{where}: must be text, got {text!r}")
+        raise ValueError(f"must be text, got {text!r}")
     if _FORBIDDEN.search(text):
-        raise ManifestError(f"{where}: must hold no control characters and no half characters, got {text!r}")
+        raise ValueError(f"must hold no control characters and no half characters, got {text!r}")
 
 
-def _check_ids(ids: list[str], name: str) -> None:
+def _check_id(clip_id: str) -> None:
+    if not clip_id.strip():
+        raise ValueError("must not be empty")
+    # The id becomes a file name, so it must not be able to name any other place.
+    if clip_id in (".", "..") or _NO_FILE_NAME.search(clip_id):
+        raise ValueError(f"must be usable as a file name, without separators, got {clip_id!r}")
+    if len(clip_id.encode()) > _MAX_ID_BYTES:
+        raise ValueError(f"must be at most {_MAX_ID_BYTES} bytes long, got {len(clip_id.encode())}")
+
+
+def _check_unique(ids: list[str], name: str) -> None:
     seen: dict[str, int] = {}
-    for i, clip_id in enumerate(ids):
-        where = f"{name}: row {i + 2}, column 'clip_id'"
-        if not clip_id.strip():
-            raise ManifestError(f"{where}: must not be empty")
-        # The id becomes a file name, so it must not be able to name any other place.
-        if clip_id in (".", "..") or any(c in "/\\" or ord(c) < 32 for c in clip_id):
-            raise ManifestError(f"{where}: must be usable as a file name, without separators, got {clip_id!r}")
-        if len(clip_id.encode()) > _MAX_ID_BYTES:
-            raise ManifestError(f"{where}: must be at most {_MAX_ID_BYTES} bytes long, got {len(clip_id.encode())}")
-        if clip_id in seen:
-            raise ManifestError(f"{where}: {clip_id!r} stands in row {seen[clip_id]} already; ids must be unique")
-        seen[clip_id] = i + 2
+    for row, clip_id in enumerate(ids, start=2):
+        if seen.setdefault(clip_id, row) != row:
+            raise ManifestError(
+                f"{name}: row {row}, column 'clip_id': {clip_id!r} stands in row {seen[clip_id]} already; "
+                "ids must be unique"
+            )
 
 
-def _check_media(media: str, where: str) -> None:
-    path = Path(media.replace("\\", "/"))
+def _check_media(media: str) -> None:
     if not media.strip():
-        raise ManifestError(f"{where}: must name a file")
-    if path.is_absolute() or ".." in path.parts or (len(media) > 1 and media[1] == ":"):
-        raise ManifestError(f"{where}: must stay inside the data folder, got {media!r}")
+        raise ValueError("must name a file")
+    path = media.replace("\\", "/")
+    if path.startswith("/") or ".." in path.split("/") or path[1:2] == ":":
+        raise ValueError(f"must stay inside the data folder, got {media!r}")
+
+
+def _check_caption(caption: str) -> None:
+    if not caption.strip():
+        raise ValueError("must not be empty")

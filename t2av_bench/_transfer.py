@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from t2av_bench._hub import hub_headers
 from t2av_bench._version import __version__
 from t2av_bench.errors import DownloadError, T2AVBenchError
 from t2av_bench.progress import byte_bar
@@ -46,8 +48,10 @@ class _PassingError(Exception):
 class Transfer:
     """One file on its way; the caller holds the lock."""
 
-    def __init__(self, file: RemoteFile, url: str, progress: bool) -> None:
-        self.file, self.url, self.progress = file, url, progress
+    def __init__(
+        self, file: RemoteFile, url: str, progress: bool, check: Callable[[Path], Fault | None] | None = None
+    ) -> None:
+        self.file, self.url, self.progress, self.check = file, url, progress, check
         self.partial = partial_path(file)
         # The server's name for the version that the partial file is the beginning of.
         self.tag_path = self.partial.with_suffix(".tag")
@@ -90,7 +94,8 @@ class Transfer:
         self.tag_path.unlink(missing_ok=True)
 
     def _fault(self) -> Fault | None:
-        return fault_of(self.file, self.partial, thorough=True)
+        fault = fault_of(self.file, self.partial, thorough=True)
+        return fault if fault is not None or self.check is None else self.check(self.partial)
 
     def _attempt(self) -> None:
         """Request what is missing, once."""
@@ -121,6 +126,7 @@ class Transfer:
     def _headers(self, start: int) -> dict[str, str]:
         # Without compression, so that a Range counts in the file's own bytes.
         headers = {"User-Agent": f"t2av-bench/{__version__}", "Accept-Encoding": "identity"}
+        headers |= hub_headers(self.file, self.url)
         if start:
             headers["Range"] = f"bytes={start}-"
             if tag := self._tag():

@@ -5,24 +5,26 @@ where it stopped (HTTP Range), in this process or the next; a lock that the syst
 two processes off the same file. ``T2AV_BENCH_OFFLINE=1`` forbids all this, and ``T2AV_BENCH_MIRROR`` names a web server
 that holds a copy of somebody's home folder.
 
-pooch has neither resumption nor locks, cannot verify a hash of which only a prefix is known, and after a hard kill
-leaves a temporary file that it never uses again; with those four done here nothing would be left for it. requests does
-HTTP, filelock the locks.
+The transfer is ours because pooch has neither resumption nor locks, cannot verify a hash of which only a prefix is
+known, and after a hard kill leaves a temporary file that it never uses again; with those four done here nothing would
+be left for it. requests does HTTP, filelock the locks, and huggingface_hub finds the Hub's files, in the user's Hub
+cache first (:mod:`t2av_bench._hub`).
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from t2av_bench._hub import adopt, cached_copy, hub_is_offline, hub_url, with_the_hubs_hash
 from t2av_bench._transfer import Transfer, by_hand, partial_path
 from t2av_bench.errors import DownloadError, PrerequisiteError, UsageError
-from t2av_bench.remote import RemoteFile, fault_of, record_sha256, recorded_sha256, remembered_hash
+from t2av_bench.remote import Fault, RemoteFile, fault_of, record_sha256, recorded_sha256, remembered_hash
 
 OFFLINE = "T2AV_BENCH_OFFLINE"
 MIRROR = "T2AV_BENCH_MIRROR"
@@ -35,14 +37,14 @@ class Fetched(NamedTuple):
     ----------
     path
         The verified file.
-    was_there
-        Whether it was there already.
+    origin
+        ``was here``, ``fetched``, or ``taken over from the Hub's cache``.
     sha256
         Of the file.
     """
 
     path: Path
-    was_there: bool
+    origin: str
     sha256: str
 
 
@@ -61,13 +63,19 @@ def url_of(file: RemoteFile, mirror: str | None = None) -> str:
     """
     mirror = mirror or os.environ.get(MIRROR, "").strip()
     if not mirror:
-        return file.url
+        return hub_url(file)
     if not mirror.startswith(("http://", "https://")):
         raise UsageError(f"A mirror (--mirror, {MIRROR}) must be an http:// or https:// address; got {mirror!r}.")
     return f"{mirror.rstrip('/')}/{quote(f'{file.folder}/{file.file_name}')}"
 
 
-def fetch(file: RemoteFile, *, mirror: str | None = None, progress: bool = True) -> Fetched:
+def fetch(
+    file: RemoteFile,
+    *,
+    mirror: str | None = None,
+    progress: bool = True,
+    check: Callable[[Path], Fault | None] | None = None,
+) -> Fetched:
     """Return a verified file of the home folder, downloading it if it is missing or wrong.
 
     Parameters
@@ -78,6 +86,8 @@ def fetch(file: RemoteFile, *, mirror: str | None = None, progress: bool = True)
         Base address to fetch from instead of the publisher; by default ``T2AV_BENCH_MIRROR``.
     progress
         Whether to show a progress bar when stderr is a terminal.
+    check
+        Looks into the file for more than hashes can tell and returns what is wrong with it, before it gets its name.
 
     Raises
     ------
@@ -86,16 +96,21 @@ def fetch(file: RemoteFile, *, mirror: str | None = None, progress: bool = True)
     DownloadError
         If the transfer failed for good or brought another file; names address and path for carrying it by hand.
     """
+    if _is_right(file, check):
+        return _fetched(file, "was here")
     url = url_of(file, mirror)
-    if _is_right(file):
-        return _fetched(file, was_there=True)
-    if is_offline():
-        raise PrerequisiteError(f"{file.name!r} is missing and {OFFLINE} is set. {by_hand(file, url)}")
+    copy = cached_copy(file)
     try:
+        if copy is None:
+            _require_network(file, url)
         with _only_process(file, progress):
-            if _is_right(file):  # the process that held the lock has fetched it
-                return _fetched(file, was_there=True)
-            transfer = Transfer(file, url, progress)
+            if _is_right(file, check):  # the process that held the lock has fetched it
+                return _fetched(file, "was here")
+            if copy is not None and (check is None or check(copy) is None):
+                adopt(copy, file)
+                return _fetched(file, "taken over from the Hub's cache")
+            _require_network(file, url)
+            transfer = Transfer(with_the_hubs_hash(file, url), url, progress, check)
             transfer.run()
             transfer.install()
     except OSError as error:
@@ -103,20 +118,28 @@ def fetch(file: RemoteFile, *, mirror: str | None = None, progress: bool = True)
             f"{file.path.parent}: cannot be written ({error.strerror or error}). Make room or choose another home "
             "folder with T2AV_BENCH_HOME; what has arrived is kept, and the same command goes on from there."
         ) from error
-    return _fetched(file, was_there=False)
+    return _fetched(file, "fetched")
 
 
-def _is_right(file: RemoteFile) -> bool:
-    return file.path.is_file() and fault_of(file, file.path) is None
+def _require_network(file: RemoteFile, url: str) -> None:
+    forbidding = OFFLINE if is_offline() else "HF_HUB_OFFLINE" if hub_is_offline(file) else ""
+    if forbidding:
+        raise PrerequisiteError(f"{file.name!r} is missing and {forbidding} is set. {by_hand(file, url)}")
 
 
-def _fetched(file: RemoteFile, was_there: bool) -> Fetched:
+def _is_right(file: RemoteFile, check: Callable[[Path], Fault | None] | None) -> bool:
+    if not file.path.is_file() or fault_of(file, file.path) is not None:
+        return False
+    return check is None or check(file.path) is None
+
+
+def _fetched(file: RemoteFile, origin: str) -> Fetched:
     """Describe the file, recording its hash if none is published."""
     sha256 = file.sha256 or remembered_hash(file.path)
-    if not file.sha256 and recorded_sha256(file) is None:
+    if not file.sha256 and recorded_sha256(file.path) is None:
         with suppress(OSError):  # a read-only home folder, filled by somebody else
-            record_sha256(file, sha256)
-    return Fetched(file.path, was_there, sha256)
+            record_sha256(file.path, sha256)
+    return Fetched(file.path, origin, sha256)
 
 
 @contextmanager

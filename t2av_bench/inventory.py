@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from t2av_bench.errors import no_such_name
@@ -88,6 +90,15 @@ def lists_of(manifests: Iterable[str]) -> list[RemoteFile]:
     return list({file.name: file for name in manifests for file in lists_behind(name)}.values())
 
 
+def content_check(file: RemoteFile) -> Callable[[Path], Fault | None] | None:
+    """Return what compares a file's tensors with the published layout; None where a full hash tells more."""
+    if file.is_pinned or file.name not in WEIGHTS:
+        return None
+    from t2av_bench.models.extractors.layouts import layout_fault
+
+    return partial(layout_fault, file)
+
+
 def state_of(file: RemoteFile, *, read: bool = False) -> State:
     """Tell whether a file is here and right.
 
@@ -105,15 +116,18 @@ def state_of(file: RemoteFile, *, read: bool = False) -> State:
     if not read and known_size and recall_hash(file.path, strongest) is None:
         return State("unread", "here, not yet verified (--verify)")
     fault: Fault | None = fault_of(file, file.path, thorough=read)
+    check = content_check(file) if read else None
+    if fault is None and check is not None:
+        fault = check(file.path)
     if fault is not None:
         return State("wrong", f"WRONG: must have {fault.expected}, but has {fault.found}")
     if file.is_pinned:
         remember_hash(file.path, strongest, value or file_hash(file.path))
         return State("verified", "verified")
     sha256 = remembered_hash(file.path)
-    if recorded_sha256(file) is None:
+    if recorded_sha256(file.path) is None:
         with suppress(OSError):  # a read-only home folder
-            record_sha256(file, sha256)
+            record_sha256(file.path, sha256)
     how_far = f"its first {len(file.sha256_prefix)} hash digits" if file.sha256_prefix else "no hash"
     return State("recorded", f"here; {how_far} could be verified, sha256 {sha256} is recorded")
 
@@ -126,7 +140,10 @@ def manifest_state(name: str) -> State:
     pin = PINS.get(canonical_name(name))
     found = remembered_hash(path)
     if pin is None:
-        return State("recorded", f"built; no hash is pinned, it has sha256 {found}")
+        first = recorded_sha256(path)
+        if first and found != first:
+            return State("wrong", f"CHANGED: must have sha256 {first}, as when it was built first, but has {found}")
+        return State("recorded", f"built; not pinned, it has sha256 {found}")
     if found != pin:
         return State("wrong", f"CHANGED: must have sha256 {pin}, but has {found}")
     return State("verified", "verified")

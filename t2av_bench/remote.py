@@ -21,6 +21,14 @@ from t2av_bench.files import hash_stream, replacing
 from t2av_bench.home import home
 
 
+class HubFile(NamedTuple):
+    """Where a file is on the Hugging Face Hub: repository, commit, and path in the repository."""
+
+    repository: str
+    revision: str
+    path: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class RemoteFile:
     """One published file.
@@ -44,6 +52,8 @@ class RemoteFile:
         SHA-256 of the decompressed content, for compressed files.
     unverified
         What of this entry rests on one source or none.
+    hub
+        Its place on the Hugging Face Hub, if it is from there.
     """
 
     name: str
@@ -59,6 +69,7 @@ class RemoteFile:
     git_blob: str | None = None
     content_sha256: str | None = None
     unverified: str = ""
+    hub: HubFile | None = None
 
     @property
     def is_pinned(self) -> bool:
@@ -109,9 +120,9 @@ def fault_of(file: RemoteFile, path: Path, *, thorough: bool = False) -> Fault |
         found = hash_of(path, kind)
         if not found.startswith(expected):
             return Fault(f"{kind} {expected}", found)
-    recorded = None if file.sha256 else recorded_sha256(file)
+    recorded = None if file.sha256 else recorded_sha256(file.path)
     if recorded and (found := hash_of(path, "sha256")) != recorded:
-        return Fault(f"sha256 {recorded}, as recorded in {record_path(file)} on the first download", found)
+        return Fault(f"sha256 {recorded}, as recorded in {record_path(file.path)} on the first download", found)
     if thorough and file.content_sha256 and (found := _content_sha256(path)) != file.content_sha256:
         return Fault(f"decompressed sha256 {file.content_sha256}", found)
     return None
@@ -123,22 +134,22 @@ def _known_hashes(file: RemoteFile) -> list[tuple[str, str]]:
     return [(kind, value) for kind, value in known if value]
 
 
-def record_path(file: RemoteFile) -> Path:
-    """Where the SHA-256 seen on the first download is recorded."""
-    return file.path.parent / ".recorded" / f"{file.path.name}.sha256"
+def record_path(path: Path) -> Path:
+    """Where the SHA-256 is recorded that a file without a published one had at first."""
+    return path.parent / ".recorded" / f"{path.name}.sha256"
 
 
-def recorded_sha256(file: RemoteFile) -> str | None:
-    """Return the SHA-256 recorded on the first download, None if there is no record."""
+def recorded_sha256(path: Path) -> str | None:
+    """Return the SHA-256 recorded for a file, None if there is no record."""
     try:
-        return record_path(file).read_text(encoding="ascii").strip() or None
+        return record_path(path).read_text(encoding="ascii").strip() or None
     except (OSError, ValueError):
         return None
 
 
-def record_sha256(file: RemoteFile, sha256: str) -> None:
-    """Record the SHA-256 of the first copy that came."""
-    _write_text(record_path(file), sha256 + "\n")
+def record_sha256(path: Path, sha256: str) -> None:
+    """Record the SHA-256 of the first copy that came or was built."""
+    _write_text(record_path(path), sha256 + "\n")
 
 
 def remembered_hash(path: Path, kind: str = "sha256") -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import web_server
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
@@ -37,3 +39,16 @@ def shared() -> Path:
     if not (SHARED / "golden" / "README.md").is_file():
         pytest.skip(f"needs the shared reference material in {SHARED.name}/ beside the checkout")
     return SHARED
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[web_server.Server]:
+    """A web server on loopback; nothing in the environment leads elsewhere, and retries do not wait."""
+    from t2av_bench import _transfer
+
+    monkeypatch.setattr(_transfer, "_BACK_OFF_S", 0.001)
+    ours = ("T2AV_BENCH_OFFLINE", "T2AV_BENCH_MIRROR", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")
+    for name in (*ours, "HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    with web_server.serving() as running:
+        yield running

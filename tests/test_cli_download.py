@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import web_server as web
-from click.testing import CliRunner, Result
+from serving_weights import call, saved, serve_weights
 
-from t2av_bench import _transfer
-from t2av_bench.cli import main
 from t2av_bench.home import home
 from t2av_bench.manifests import load_manifest
 from t2av_bench.manifests.sources import LISTS
@@ -28,15 +23,6 @@ from t2av_bench.models.extractors.weights import find_weights, load_checkpoint
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[web.Server]:
-    monkeypatch.setattr(_transfer, "_BACK_OFF_S", 0.001)
-    for name in ("T2AV_BENCH_OFFLINE", "T2AV_BENCH_MIRROR", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with web.serving() as running:
-        yield running
-
-
-@pytest.fixture
 def mirror(server: web.Server, shared: Path) -> web.Server:
     """A server with the lists that are at hand."""
     for file in LISTS.values():
@@ -44,29 +30,6 @@ def mirror(server: web.Server, shared: Path) -> web.Server:
         if path.is_file():
             server.files[f"/{file.folder}/{file.file_name}"] = path.read_bytes()
     return server
-
-
-def call(*args: str) -> Result:
-    done = CliRunner().invoke(main, list(args))
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done
-
-
-def serve_weights(
-    server: web.Server, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, **known: object
-) -> None:
-    """Register content as the published file of that name and let the server have it."""
-    hashes = {"sha256": hashlib.sha256(content).hexdigest(), "md5": None, "content_sha256": None, "bytes_n": None}
-    entry = replace(WEIGHTS[name], **{**hashes, "url": f"{server.url}/{name}", **known})
-    monkeypatch.setitem(WEIGHTS, name, entry)
-    server.files[f"/{name}"] = content
-
-
-def saved(content: object) -> bytes:
-    stream = io.BytesIO()
-    torch.save(content, stream)
-    return stream.getvalue()
 
 
 def test_the_benchmark_is_downloaded_built_and_proven(mirror: web.Server):
@@ -103,9 +66,11 @@ def test_list_shows_size_licence_and_state_and_fetches_nothing(mirror: web.Serve
     lines = {line.split()[0]: line for line in done.output.splitlines() if line}
     assert "312 MB" in lines["c3d"]
     assert "CC BY-NC 3.0" in lines["c3d"]
-    assert lines["c3d"].endswith("missing")
-    assert lines["audioldm-l/unet"].endswith("missing")
-    assert lines["llp/val"].endswith("verified")
+    assert "missing" in lines["c3d"]
+    assert "missing" in lines["audioldm-l/unet"]
+    assert "audioldm-l (10 settings)" in lines["audioldm-l"]
+    assert "verified" in lines["llp/val"]
+    assert call("download", "--list").output == done.output
     assert mirror.seen == []
 
 
@@ -130,6 +95,7 @@ def test_verify_finds_what_was_changed(mirror: web.Server):
         (["all", "--only", "vggish"], "--only needs to know of what"),
         (["all", "--list", "--verify"], "cannot be combined"),
         (["weights", "--only", "vggish", "--mirror", "ftp://x"], "must be an http:// or https:// address"),
+        ([], "Say what to download: manifests, weights or all."),
         (["everything"], "'everything' is not one of"),
     ],
 )

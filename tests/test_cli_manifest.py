@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from t2av_bench.cli import main
 from t2av_bench.home import home
-from t2av_bench.manifests import load_manifest
+from t2av_bench.manifests import load_manifest, official
 from t2av_bench.manifests.official import built_path
 from t2av_bench.models.extractors.catalogue import WEIGHTS
 
@@ -42,7 +42,25 @@ def mine(tmp_path: Path) -> Path:
 
 def test_show_without_a_name_lists_all():
     names = call("manifest", "show").output.split()
-    assert {"t2av-mini", "t2av-bench", "t2av-bench/vggsound", "audiocaps", "vggsound/train"} <= set(names)
+    assert {"t2av-mini", "t2av-bench", "t2av-bench-mini", "t2av-bench/vggsound", "audiocaps"} <= set(names)
+
+
+def test_show_without_a_name_says_what_is_built(lists: Path):
+    call("manifest", "build", "t2av-bench-mini")
+    lines = {line.split()[0]: line for line in call("manifest", "show").output.splitlines()}
+    assert lines["t2av-bench-mini"].endswith("verified")
+    assert lines["t2av-bench"].endswith("not built")
+    assert lines["llp"].endswith("short for llp/test")
+
+
+def test_a_manifest_without_a_pinned_hash_is_said_to_have_none(lists: Path, monkeypatch: pytest.MonkeyPatch):
+    (lists / "vggsound" / "vggsound.csv").write_text("7tMPoaU2oL_,30,hail,train\r\n")
+    monkeypatch.setattr(official, "fault_of", lambda file, path: None)
+    done = call("manifest", "build", "vggsound/train")
+    assert "vggsound/train: 1 clips, not pinned: sha256 " in done.output
+    assert "official  no: not pinned, as its list was not at hand" in call("manifest", "show", "vggsound/train").output
+    (line,) = [line for line in call("doctor").output.splitlines() if "vggsound/train " in line]
+    assert "built; not pinned, it has sha256" in line
 
 
 def test_show_says_that_t2av_bench_is_a_reconstruction(lists: Path):
@@ -150,6 +168,7 @@ def test_doctor_says_what_is_here_and_how_to_get_the_rest(lists: Path, monkeypat
     assert lines["vggish"].endswith("missing: t2av-bench download weights --only vggish")
     assert lines["clap (8 files)"].endswith("missing: t2av-bench download weights --only clap")
     assert lines["llp/test"].endswith("verified")
+    assert lines["audiocaps (3 lists)"].endswith("not built: t2av-bench download manifests --only audiocaps")
     assert lines["t2av-bench"].endswith("not built: t2av-bench download manifests --only t2av-bench")
     assert "T2AV_BENCH_OFFLINE" in lines["network"]
     assert "works" in lines["soundfile"]

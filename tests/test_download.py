@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,13 +33,10 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setattr(_transfer, "_BACK_OFF_S", 0.001)
-    for name in ("T2AV_BENCH_OFFLINE", "T2AV_BENCH_MIRROR", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with web.serving() as running:
-        running.files["/file.bin"] = CONTENT
-        yield running
+def server(server: web.Server) -> web.Server:
+    """The server with the file that most tests fetch."""
+    server.files["/file.bin"] = CONTENT
+    return server
 
 
 def entry(server: Any, **changes: Any) -> RemoteFile:
@@ -55,9 +51,9 @@ def assert_absent(file: RemoteFile) -> None:
 def test_good_file_arrives_verified_and_is_not_fetched_again(server: Any):
     file = entry(server, bytes_n=len(CONTENT))
     done = fetch(file)
-    assert done == (home() / "weights" / "file.bin", False, SHA256)
+    assert done == (home() / "weights" / "file.bin", "fetched", SHA256)
     assert done.path.read_bytes() == CONTENT
-    assert fetch(file).was_there
+    assert fetch(file).origin == "was here"
     assert len(server.seen) == 1
     assert [p.name for p in (file.path.parent / ".partial").iterdir() if p.suffix != ".lock"] == []
 
@@ -87,7 +83,7 @@ def test_a_wrong_file_under_the_final_name_is_replaced(server: Any):
     file = entry(server)
     file.path.parent.mkdir(parents=True)
     file.path.write_bytes(CONTENT[:100])
-    assert not fetch(file).was_there
+    assert fetch(file).origin == "fetched"
     assert file.path.read_bytes() == CONTENT
 
 
@@ -330,7 +326,7 @@ def test_offline_is_obeyed_and_says_how_to_carry_the_file(server: Any, monkeypat
     monkeypatch.setenv("T2AV_BENCH_OFFLINE", "0")
     fetch(file)
     monkeypatch.setenv("T2AV_BENCH_OFFLINE", "yes")
-    assert fetch(file).was_there
+    assert fetch(file).origin == "was here"
 
 
 def test_a_mirror_is_laid_out_like_the_home_folder(server: Any, monkeypatch: pytest.MonkeyPatch):
@@ -346,11 +342,11 @@ def test_a_mirror_is_laid_out_like_the_home_folder(server: Any, monkeypatch: pyt
 def test_what_is_known_by_a_prefix_is_recorded_and_must_stay(server: Any):
     file = entry(server, sha256=None, sha256_prefix=SHA256[:8])
     assert fetch(file).sha256 == SHA256
-    assert recorded_sha256(file) == SHA256
+    assert recorded_sha256(file.path) == SHA256
     other = replace(file, sha256_prefix=None)
     other.path.unlink()
     server.files["/file.bin"] = CONTENT[::-1]
-    with pytest.raises(DownloadError, match=rf"as recorded in {record_path(file)} on the first download"):
+    with pytest.raises(DownloadError, match=rf"as recorded in {record_path(file.path)} on the first download"):
         fetch(other)
     assert_absent(other)
 

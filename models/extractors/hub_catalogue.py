@@ -1,13 +1,15 @@
 """Entries of files on the Hugging Face Hub, each at a pinned revision, and of the Synchformer state dict.
 
-They are plain files behind plain addresses, so they are fetched and verified like all others; one file of a model is
-one entry, and ``--only clap`` takes all of the group. Loading a ``.bin`` file reads tensors only and runs no code.
+They are fetched and verified like all others, or taken over from the user's own Hub cache; one file of a model is one
+entry, and ``--only clap`` takes all of the group. Loading a ``.bin`` file reads tensors only and runs no code.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+from t2av_bench.remote import HubFile
 
 Entry = TypeVar("Entry")
 
@@ -62,6 +64,13 @@ _FILES: tuple[tuple[tuple[str, str, str], str, str, int | str, str | None, str],
     (_AUDIOLDM_L, "vocoder", "vocoder/model.safetensors", 221_079_092, _VOCODER_SHA256, ""),
 )  # fmt: skip
 
+# What else diffusers needs to read a folder of AudioLDM: some kB each, and no hash is published of any.
+_AUDIOLDM_SETTINGS = (
+    "model_index.json", "scheduler/scheduler_config.json", "text_encoder/config.json", "tokenizer/merges.txt",
+    "tokenizer/special_tokens_map.json", "tokenizer/tokenizer_config.json", "tokenizer/vocab.json", "unet/config.json",
+    "vae/config.json", "vocoder/config.json",
+)  # fmt: skip
+
 _FACTS = {
     "clap": (
         "Apache-2.0",
@@ -78,7 +87,13 @@ _FACTS = {
 
 def hub_entries(make: Callable[..., Entry]) -> list[Entry]:
     """Return the entries, made by the register's class."""
-    return [_hub_entry(make, *file) for file in _FILES] + [_synchformer(make)]
+    settings = [
+        (group, name.rpartition(".")[0], name, "below 1 MB", None, f"{_NO_HASH}; that it is there, by custom only")
+        for group in (_AUDIOLDM_S, _AUDIOLDM_M, _AUDIOLDM_L)
+        for name in _AUDIOLDM_SETTINGS
+    ]
+    files = sorted([*_FILES, *settings], key=lambda file: [_CLAP, _AUDIOLDM_S, _AUDIOLDM_M, _AUDIOLDM_L].index(file[0]))
+    return [_hub_entry(make, *file) for file in files] + [_synchformer(make)]
 
 
 def _hub_entry(
@@ -100,6 +115,7 @@ def _hub_entry(
         licence=licence,
         sha256=sha256,
         unverified=unverified,
+        hub=HubFile(repository, revision, file_name),
         **known,
         source=source,
         preprocessing=preprocessing,

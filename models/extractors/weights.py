@@ -29,6 +29,7 @@ __all__ = [
     "apply_state_dict",
     "file_sha256",
     "find_weights",
+    "layout_differences",
     "load_checkpoint",
     "load_state_dict",
     "verify_weights",
@@ -179,17 +180,22 @@ def apply_state_dict(network: torch.nn.Module, state: Mapping[str, torch.Tensor]
         If names or shapes differ from the network's: says which, so that a file of another network is recognised.
     """
     expected = network.state_dict()
-    missing, unexpected = sorted(set(expected) - set(state)), sorted(set(state) - set(expected))
-    shapes = [
-        f"{name} is {tuple(state[name].shape)}, not {tuple(wanted.shape)}"
-        for name, wanted in expected.items()
-        if name in state and state[name].shape != wanted.shape
-    ]
-    faults = [f"missing {_some(missing)}"] * bool(missing) + [f"unknown {_some(unexpected)}"] * bool(unexpected)
-    faults += [f"{'; '.join(shapes[:_NAMED_AT_MOST])}"] * bool(shapes)
-    if faults:
-        raise PrerequisiteError(f"{source} does not have the layout of {type(network).__name__}: {'; '.join(faults)}.")
+    differences = layout_differences(
+        *({n: tuple(v.shape) for n, v in tensors.items()} for tensors in (expected, state))
+    )
+    if differences:
+        raise PrerequisiteError(f"{source} does not have the layout of {type(network).__name__}: {differences}.")
     network.load_state_dict({n: v.float() if v.is_floating_point() else v for n, v in state.items()}, assign=True)
+
+
+def layout_differences(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str, tuple[int, ...]]) -> str:
+    """Say which tensors are missing, unknown or of another shape; empty if all are as they must be."""
+    missing, unknown = sorted(set(wanted) - set(given)), sorted(set(given) - set(wanted))
+    shapes = [
+        f"{name} is {given[name]}, not {shape}" for name, shape in wanted.items() if given.get(name, shape) != shape
+    ]
+    faults = [f"missing {_some(missing)}"] * bool(missing) + [f"unknown {_some(unknown)}"] * bool(unknown)
+    return "; ".join(faults + shapes[:_NAMED_AT_MOST])
 
 
 def _how_to_get(entry: WeightsEntry, path: Path) -> str:

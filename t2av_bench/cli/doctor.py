@@ -92,16 +92,23 @@ def _home() -> Iterator[tuple[str, str]]:
     yield "free", f"{shutil.disk_usage(existing).free / 1e9:.1f} GB"
     yield "network", f"forbidden by {OFFLINE}" if is_offline() else "allowed"
     yield "mirror", os.environ.get(MIRROR) or "none"
+    yield "hub", os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
 
 
 def _judged(rows: list[tuple[str, State, str]]) -> Iterator[tuple[str, str]]:
-    """Say what each needs; the files of one model share a line if they are in the same condition."""
+    """Say what each needs; the files of one model and the splits of one source share a line if all are missing."""
+    from t2av_bench.manifests.official import canonical_name
+
     groups: dict[str, list[tuple[str, State, str]]] = {}
     for row in rows:
         groups.setdefault(row[0].split("/")[0], []).append(row)
     for group, members in groups.items():
-        if len(members) > 1 and all("weights" in how and state.condition == "missing" for _, state, how in members):
-            yield f"{group} ({len(members)} files)", f"missing: t2av-bench download weights --only {group}"
+        what, state = members[0][2].split()[0], members[0][1]
+        # `--only t2av-bench` means the manifest of that name, not all that begin so.
+        is_group = what == "weights" or canonical_name(group) != group
+        if len(members) > 1 and is_group and all(one.condition == "missing" for _, one, _ in members):
+            unit = "files" if what == "weights" else "lists"
+            yield f"{group} ({len(members)} {unit})", f"{state.detail}: t2av-bench download {what} --only {group}"
             continue
         for name, state, how in members:
             fix = f": t2av-bench download {how}" if state.condition in ("missing", "wrong") else ""

@@ -27,12 +27,12 @@ def manifest() -> None:
 @manifest.command()
 @click.argument("name", required=False)
 def show(name: str | None) -> None:
-    """Show what a manifest holds; without NAME, which there are."""
+    """Show what a manifest holds; without NAME, which there are and whether they are built."""
     from t2av_bench.manifests import load_manifest, manifest_names
 
     if name is None:
         for known in manifest_names():
-            click.echo(known)
+            click.echo(f"{known:<26}  {_described(known)}")
         return
     chosen = load_manifest(name)
     facts = {
@@ -44,7 +44,7 @@ def show(name: str | None) -> None:
         "duration": f"{chosen.table['duration_s'].sum() / 3600:.2f} h",
         "licence": chosen.licence or "not stated",
         "sha256": chosen.sha256,
-        "official": "yes" if chosen.official else "no: results with it are not comparable with those of others",
+        "official": "yes" if chosen.official else _why_not_official(chosen.name),
     }
     for title, value in facts.items():
         click.echo(f"{title:<9} {value}")
@@ -53,6 +53,25 @@ def show(name: str | None) -> None:
     click.echo("\nFirst clips:")
     for clip in list(chosen.clips())[:5]:
         click.echo(f"  {clip.clip_id}  {clip.caption}")
+
+
+def _described(name: str) -> str:
+    from t2av_bench.inventory import manifest_state
+    from t2av_bench.manifests.catalogue import MINI
+    from t2av_bench.manifests.official import canonical_name
+
+    if name == MINI:
+        return "built in: synthetic clips, rendered on first use"
+    return manifest_state(name).detail if name == canonical_name(name) else f"short for {canonical_name(name)}"
+
+
+def _why_not_official(name: str) -> str:
+    from t2av_bench.manifests.pins import PINS
+    from t2av_bench.manifests.recipes import RECIPES
+
+    if name in RECIPES and name not in PINS:
+        return "no: not pinned, as its list was not at hand when the hashes of the others were computed"
+    return "no: results with it are not comparable with those of others"
 
 
 def _counted(chosen: Manifest, column: str) -> str:
@@ -69,10 +88,12 @@ def build(names: tuple[str, ...]) -> None:
     """
     from t2av_bench.errors import PrerequisiteError
     from t2av_bench.manifests.official import BUILDABLE, build_official
+    from t2av_bench.manifests.recipes import reader
 
+    read = reader()
     for name in names or BUILDABLE:
         try:
-            built = build_official(name)
+            built = build_official(name, read)
         except PrerequisiteError as error:
             if names:
                 raise
@@ -127,6 +148,10 @@ def check(
     unusable_n = sum(counts[state] for state in UNUSABLE)
     if unusable_n:
         hint = "" if output else "; --output writes a list of all"
+        if counts["missing"] and counts["missing"] < len(states):
+            hint += (
+                f", `t2av-bench manifest filter {name} --present-in {folder} -o part.csv` keeps those that are there"
+            )
         raise T2AVBenchError(f"{unusable_n} of {len(states)} clips cannot be used{hint}")
 
 

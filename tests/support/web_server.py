@@ -20,6 +20,10 @@ class Server(ThreadingHTTPServer):
         Answers to come: functions of the request's handler.
     seen
         (path, Range header) of every request so far.
+    hub_hashes
+        Path to what a Hub tells of the file in answer to HEAD.
+    tokens
+        (path, Authorization header) of every request so far.
     """
 
     daemon_threads = True
@@ -30,6 +34,8 @@ class Server(ThreadingHTTPServer):
         self.script: list[Callable[[_Handler], None]] = []
         self.seen: list[tuple[str, str | None]] = []
         self.etag: str | None = '"one"'
+        self.hub_hashes: dict[str, str] = {}
+        self.tokens: list[tuple[str, str | None]] = []
 
     @property
     def url(self) -> str:
@@ -39,7 +45,15 @@ class Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: Server
 
+    def do_HEAD(self) -> None:
+        told = self.server.hub_hashes.get(self.path)
+        if told is None:
+            return self.head(404, 0)
+        revision = self.path.partition("/resolve/")[2].partition("/")[0]
+        return self.head(200, 0, X_Repo_Commit=revision, X_Linked_Etag=f'"{told}"', X_Linked_Size="1")
+
     def do_GET(self) -> None:
+        self.server.tokens.append((self.path, self.headers.get("Authorization")))
         self.server.seen.append((self.path, self.headers.get("Range")))
         answer = self.server.script.pop(0) if self.server.script else well
         answer(self)
