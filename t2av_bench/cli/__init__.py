@@ -24,6 +24,7 @@ _COMMANDS = {
     "evaluate": ("t2av_bench.cli.evaluate:evaluate", "Score a folder of predictions against a manifest."),
     "compare": ("t2av_bench.cli.compare:compare", "Test whether systems differ, score by score."),
     "correlate": ("t2av_bench.cli.correlate:correlate", "Set scores against human ratings."),
+    "leaderboard": ("t2av_bench.cli.leaderboard:leaderboard", "Collect, check and publish results of many systems."),
     "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
     "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
     "doctor": ("t2av_bench.cli.doctor:doctor", "Say what works here, what is missing and how to get it."),
