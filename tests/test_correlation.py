@@ -173,9 +173,7 @@ def test_a_system_without_variation_is_left_out_of_the_level_within_systems(tmp_
 
 def test_a_score_without_values_of_clips_is_absent_at_their_level(tmp_path: Path):
     results, ratings, _, _ = study(tmp_path)
-    bare = [
-        replace(r, per_clip={clip: {"FAD": values["FAD"]} for clip, values in r.per_clip.items()}) for r in results
-    ]
+    bare = [replace(r, per_clip={clip: {"FAD": values["FAD"]} for clip, values in r.per_clip.items()}) for r in results]
     correlation = tb.correlate(bare, ratings)
     reason = "no rated clip has a value of it"
     assert correlation.absent == {"clip-pooled, AV-index": reason, "clip, AV-index": reason}
@@ -252,7 +250,7 @@ def test_a_saved_correlation_follows_its_schema(tmp_path: Path):
     record = json.loads((tmp_path / "k.json").read_text())
     assert record == json.loads(format_correlation(correlation, "json"))
     assert first_violation(record, "correlation") is None
-    assert "at agreements/0: \"score\" is a required" in (
+    assert 'at agreements/0: "score" is a required' in (
         first_violation({**record, "agreements": [{}]}, "correlation") or ""
     )
 

@@ -141,9 +141,7 @@ def export(
 
 @leaderboard.command()
 @click.argument("board", type=_FILE)
-@click.option(
-    "-o", "--output", type=_FILE, default=Path("leaderboard.html"), show_default=True, help="Page to write."
-)
+@click.option("-o", "--output", type=_FILE, default=Path("leaderboard.html"), show_default=True, help="Page to write.")
 def render(board: Path, output: Path) -> None:
     """Make the page of BOARD: one HTML file that needs no network and no server."""
     from t2av_bench.leaderboard import Leaderboard

@@ -155,10 +155,14 @@ class Leaderboard:
         basis = self._basis
         for new in entries:
             if new.name in names and not replace_same_name:
-                raise LeaderboardError(f"{shown(new.name)}: there are two different results of this name; leave one out")
+                raise LeaderboardError(
+                    f"{shown(new.name)}: there are two different results of this name; leave one out"
+                )
             twin = scored.get(_score_key(new))
             if twin is not None and twin.name != new.name:
-                raise LeaderboardError(f"{shown(new.name)}: has exactly the scores of {shown(twin.name)}: submitted twice")
+                raise LeaderboardError(
+                    f"{shown(new.name)}: has exactly the scores of {shown(twin.name)}: submitted twice"
+                )
             basis = _joined(basis, new)
             taken = new.id in by_id and by_id[new.id].name != new.name
             final = names.get(new.name) or (f"{new.id}-{name_hash(new.name)}" if taken else new.id)
@@ -295,11 +299,15 @@ def _joined(basis: Result | None, new: Entry) -> Result:
     shared = [name for name in basis.scores if name in new.result.scores]
     try:
         check_comparable(
-            [Compared("the leaderboard", "", basis), Compared(shown(new.name), "", new.result)], shared, same_clips=False
+            [Compared("the leaderboard", "", basis), Compared(shown(new.name), "", new.result)],
+            shared,
+            same_clips=False,
         )
     except ComparisonError as error:
         differing = "; ".join(line.strip() for line in str(error).splitlines()[1:-1])
-        raise LeaderboardError(f"{shown(new.name)}: was not evaluated as the others: {shown(differing, 600)}") from error
+        raise LeaderboardError(
+            f"{shown(new.name)}: was not evaluated as the others: {shown(differing, 600)}"
+        ) from error
     return replace(
         basis,
         scores={**new.result.scores, **basis.scores},

@@ -120,7 +120,9 @@ def _marks(board: Leaderboard, entries: Sequence[Entry], scores: Sequence[str]) 
 
 def _notes(board: Leaderboard) -> list[str]:
     manifest, protocol = board.manifest, board.protocol
-    head = f"{manifest['name']} version {manifest['version']} ({manifest['clips']} clips), {protocol['features']} features"
+    head = (
+        f"{manifest['name']} version {manifest['version']} ({manifest['clips']} clips), {protocol['features']} features"
+    )
     notes = [f"{head}, protocol {protocol['name']}; value ± standard error over clips"]
     if board.not_comparable_because:
         notes.append(f"Not comparable with other leaderboards: {'; '.join(board.not_comparable_because)}")

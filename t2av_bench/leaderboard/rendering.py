@@ -1,6 +1,6 @@
 """A leaderboard as a page: one HTML file that needs no network and no server.
 
-The page's data is a JSON block that ``page/script.js`` turns into text nodes; nothing from a submission is ever parsed as
+The page's data is a JSON block that ``page/*.js`` turn into text nodes; nothing from a submission is ever parsed as
 HTML. A content security policy with the hashes of our own script and style lets the browser run nothing else, and load
 nothing at all.
 """
@@ -35,7 +35,7 @@ def render_page(board: Leaderboard) -> str:
     from jinja2 import Environment
     from markupsafe import Markup
 
-    style, script = _part("style.css"), _part("script.js")
+    style, script = _part("style.css"), _part("charts.js") + _part("script.js")
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     return environment.from_string(_part("page.html")).render(

@@ -1,9 +1,9 @@
 
-"use strict";
+// The table, the details of a system, the colours. Begun at the end of the file; the charts are in charts.js.
 // Names and texts come from strangers: they reach the page as text nodes and attribute values only, never as HTML.
 const { scores, systems } = JSON.parse(document.getElementById("Data").textContent);
 const at = (id) => document.getElementById(id);
-const VALUE = 0, ERROR = 1, PLACE = 2, CLIPS = 3, REACH = 1.96, BARS = 30;
+const VALUE = 0, ERROR = 1, PLACE = 2, CLIPS = 3, REACH = 1.96, BARS = 30, ROWS = 100;
 const JUDGED = ["corrected", "FD∞", "floor", "vs floor"];
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -11,6 +11,7 @@ const state = {
   by: Math.max(0, scores.findIndex((score) => score.name === "FAVD")), // index of a score; -1: by name
   reversed: false,
   words: "",
+  limit: ROWS, // of rows in the table: a thousand take a browser a second to lay out
   kinds: new Set(scores.filter((score) => score.shown).map((score) => score.kind)),
 };
 if (state.kinds.size === 0 && scores.length) state.kinds.add(scores[0].kind);
@@ -48,8 +49,15 @@ const spoken = (score) => (score.high ? "higher is better" : "lower is better");
 
 const visible = () => scores.map((score, i) => i).filter((i) => state.kinds.has(scores[i].kind));
 
-// Rows and cells are made once per choice of columns; sorting and filtering only move and hide them.
+// Rows are made when they are first seen, and kept until other columns are chosen.
 let rows = new Map();
+
+function rowOf(system) {
+  if (!rows.has(system)) rows.set(system, makeRow(system));
+  const { row, place } = rows.get(system);
+  place.textContent = (state.by >= 0 && system.scores[state.by]?.[PLACE]) || "–";
+  return row;
+}
 
 function makeRow(system) {
   const place = element("td", { class: "place" });
@@ -83,6 +91,7 @@ function makeHead() {
 function sortBy(i) {
   state.reversed = state.by === i && !state.reversed;
   state.by = i;
+  state.limit = ROWS;
   show();
 }
 
@@ -102,25 +111,20 @@ const searched = new Map(systems.map((system) => [system, `${system.name} ${syst
 const found = (system) => state.words.split(/\s+/).every((word) => searched.get(system).includes(word));
 
 function show() {
-  const ordered = sorted();
-  const [ranked, apart] = [[], []];
-  let count = 0;
-  for (const system of ordered) {
-    const { row, place } = rows.get(system);
-    row.hidden = !found(system);
-    count += row.hidden ? 0 : 1;
-    place.textContent = (state.by >= 0 && system.scores[state.by]?.[PLACE]) || "–";
-    (system.apart ? apart : ranked).push(row);
-  }
-  at("Ranked").replaceChildren(...ranked);
-  at("Apart").replaceChildren(...(apart.length ? [apartHeading(), ...apart] : []));
+  const ordered = sorted().filter(found);
+  const ranked = ordered.filter((system) => !system.apart), apart = ordered.filter((system) => system.apart);
+  const seen = ranked.slice(0, state.limit), seenApart = apart.slice(0, state.limit - seen.length);
+  at("Ranked").replaceChildren(...seen.map(rowOf));
+  at("Apart").replaceChildren(...(seenApart.length ? [apartHeading(), ...seenApart.map(rowOf)] : []));
+  at("More").hidden = ordered.length <= state.limit;
+  at("More").textContent = `Show all ${ordered.length} systems`;
   for (const head of at("Table").tHead.rows[0].cells) {
     if (Number(head.dataset.by) !== state.by) head.removeAttribute("aria-sort");
     else head.setAttribute("aria-sort", descending() ? "descending" : "ascending");
   }
-  at("Status").textContent = `${count} of ${systems.length} systems, sorted by ${how()}`;
-  drawBars(ordered.filter((system) => found(system) && !system.apart));
-  drawPlane(ordered.filter(found));
+  const first = ordered.length > state.limit ? `; the first ${state.limit} are shown` : "";
+  at("Status").textContent = `${ordered.length} of ${systems.length} systems, sorted by ${how()}${first}`;
+  drawBars(ranked);
 }
 
 const descending = () => state.reversed !== (state.by >= 0 && scores[state.by].high);
@@ -137,7 +141,7 @@ function apartHeading() {
 
 function makeTable() {
   if (state.by >= 0 && !state.kinds.has(scores[state.by].kind)) state.by = visible()[0] ?? -1;
-  rows = new Map(systems.map((system) => [system, makeRow(system)]));
+  rows = new Map();
   makeHead();
   show();
 }
@@ -155,6 +159,12 @@ function makeControls() {
   }
   at("Filter").addEventListener("input", (event) => {
     state.words = event.target.value.trim().toLowerCase();
+    state.limit = ROWS;
+    show();
+    drawPlane();
+  });
+  at("More").addEventListener("click", () => {
+    state.limit = Infinity;
     show();
   });
   scores.forEach((score, i) => at("Score").append(element("option", { value: i }, `${score.name} ${arrow(score)}`)));
@@ -166,103 +176,6 @@ function makeControls() {
     state.reversed = false;
     makeTable();
   });
-}
-
-// ---- the charts
-
-const interval = (score) => [score[VALUE] - REACH * (score[ERROR] ?? 0), score[VALUE] + REACH * (score[ERROR] ?? 0)];
-const shorten = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
-const described = (system, i) => `${plain(system.name)}: ${scores[i].name} ${number(system.scores[i][VALUE])}` +
-  (system.scores[i][ERROR] == null ? "" : ` ± ${number(system.scores[i][ERROR], 2)}`);
-
-// About five round numbers that cover a range.
-function ticks(low, high) {
-  const raw = (high - low || Math.abs(high) || 1) / 5;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw * 0.999);
-  const first = Math.floor(low / step), last = Math.max(Math.ceil(high / step), first + 1);
-  return Array.from({ length: last - first + 1 }, (_, k) => (first + k) * step);
-}
-
-const scale = (marks, from, to) => (value) => from + ((value - marks[0]) / (marks.at(-1) - marks[0])) * (to - from);
-
-// Narrow screens get a narrow drawing, so that its letters stay as large as the page's.
-const widthOf = (id) => Math.max(300, Math.min(620, at(id).clientWidth || 620));
-
-function drawBars(ordered) {
-  const i = state.by >= 0 ? state.by : Number(at("Score").value);
-  at("Score").value = i;
-  const held = ordered.filter((system) => system.scores[i]);
-  const few = held.slice(0, BARS);
-  if (!few.length) return at("Bars").replaceChildren(element("p", {}, "No system has this score."));
-  const ends = few.flatMap((system) => interval(system.scores[i]));
-  const marks = ticks(Math.min(...ends), Math.max(...ends));
-  const [width, left, step] = [widthOf("Bars"), Math.min(190, widthOf("Bars") * 0.36), 30];
-  const bottom = few.length * step + 8;
-  const x = scale(marks, left, width - 22);
-  const chart = drawn("svg", { viewBox: `0 0 ${width} ${bottom + 46}`, role: "group", "aria-label": `${scores[i].name} with 95 % intervals` });
-  for (const mark of marks) {
-    chart.append(drawn("line", { class: "grid", x1: x(mark), x2: x(mark), y1: 0, y2: bottom }));
-    chart.append(drawn("text", { class: "quiet", x: x(mark), y: bottom + 17, "text-anchor": "middle" }, number(mark, 3)));
-  }
-  few.forEach((system, k) => {
-    const y = k * step + 18, [low, high] = interval(system.scores[i]);
-    chart.append(drawn("a", { href: `#${system.id}` },
-      drawn("title", {}, described(system, i)),
-      drawn("text", { x: left - 14, y: y + 4, "text-anchor": "end" }, shorten(plain(system.name), Math.floor((left - 14) / 7.4))),
-      drawn("line", { class: "whisker", x1: x(low), x2: x(high), y1: y, y2: y }),
-      drawn("line", { class: "whisker", x1: x(low), x2: x(low), y1: y - 5, y2: y + 5 }),
-      drawn("line", { class: "whisker", x1: x(high), x2: x(high), y1: y - 5, y2: y + 5 }),
-      drawn("circle", { class: "dot", cx: x(system.scores[i][VALUE]), cy: y, r: 5.5 })));
-  });
-  const axis = `${scores[i].name} (${spoken(scores[i])})`;
-  chart.append(drawn("text", { x: (left + width) / 2, y: bottom + 38, "text-anchor": "middle" }, axis));
-  const left_out = held.length - few.length;
-  at("Bars").replaceChildren(chart, element("p", { class: "legend" }, left_out ? `The first ${few.length}; ${left_out} more are in the table.` : ""));
-}
-
-function drawPlane(shown) {
-  const [fad, favd] = ["FAD", "FAVD"].map((name) => scores.findIndex((score) => score.name === name));
-  const held = fad < 0 || favd < 0 ? [] : shown.filter((system) => system.scores[fad] && system.scores[favd]);
-  at("PlaneSection").hidden = fad < 0 || favd < 0;
-  if (!held.length) return at("Plane").replaceChildren();
-  const xs = ticks(0, Math.max(...held.map((system) => interval(system.scores[fad])[1])));
-  const ys = ticks(0, Math.max(...held.map((system) => interval(system.scores[favd])[1])));
-  const width = widthOf("Plane"), bottom = Math.min(400, width * 0.8), left = 62;
-  const x = scale(xs, left, width - 22), y = scale(ys, bottom, 12);
-  const chart = drawn("svg", { viewBox: `0 0 ${width} ${bottom + 46}`, role: "group", "aria-label": "FAVD against FAD, with 95 % intervals" });
-  for (const mark of xs) {
-    chart.append(drawn("line", { class: "grid", x1: x(mark), x2: x(mark), y1: 12, y2: bottom }));
-    chart.append(drawn("text", { class: "quiet", x: x(mark), y: bottom + 17, "text-anchor": "middle" }, number(mark, 3)));
-  }
-  for (const mark of ys) {
-    chart.append(drawn("line", { class: "grid", x1: left, x2: width - 22, y1: y(mark), y2: y(mark) }));
-    chart.append(drawn("text", { class: "quiet", x: left - 8, y: y(mark) + 4, "text-anchor": "end" }, number(mark, 3)));
-  }
-  const end = Math.min(xs.at(-1), ys.at(-1));
-  chart.append(drawn("line", { class: "bound", x1: x(0), y1: y(0), x2: x(end), y2: y(end) }));
-  const labelled = [];
-  for (const system of held) {
-    const [sx, sy] = [system.scores[fad], system.scores[favd]];
-    const [px, py] = [x(sx[VALUE]), y(sy[VALUE])], [l, r] = interval(sx).map(x), [b, t] = interval(sy).map(y);
-    const point = drawn("a", { href: `#${system.id}` }, drawn("title", {}, `${described(system, fad)}; ${described(system, favd)}`));
-    if (held.length <= BARS) {
-      point.append(drawn("line", { class: "whisker", x1: Math.max(l, left), x2: r, y1: py, y2: py }));
-      point.append(drawn("line", { class: "whisker", x1: px, x2: px, y1: Math.min(b, bottom), y2: t }));
-    }
-    point.append(drawn("circle", { class: "dot", cx: px, cy: py, r: held.length > BARS ? 4 : 5.5 }));
-    // A label only where it covers no other: what it leaves out is in the table, and in the point's title.
-    const free = labelled.every(([ox, oy]) => Math.abs(oy - py) > 16 || Math.abs(ox - px) > 150);
-    if (held.length <= BARS && free) {
-      const rightwards = px < width * 0.6;
-      point.append(drawn("text", { x: px + (rightwards ? 10 : -10), y: py - 8, "text-anchor": rightwards ? "start" : "end" }, shorten(plain(system.name), 24)));
-      labelled.push([px, py]);
-    }
-    chart.append(point);
-  }
-  chart.append(drawn("text", { x: (left + width) / 2, y: bottom + 38, "text-anchor": "middle" }, "FAD (lower is better)"));
-  chart.append(drawn("text", { x: 0, y: 0, transform: `translate(14 ${bottom / 2}) rotate(-90)`, "text-anchor": "middle" }, "FAVD (lower is better)"));
-  at("Plane").replaceChildren(chart);
 }
 
 // ---- details of one system, at the link #<id>
@@ -345,9 +258,10 @@ at("Theme").addEventListener("click", () => {
 setTheme(THEMES[stored()] ? stored() : 0);
 makeControls();
 makeTable();
+drawPlane();
 openLinked();
 let redraw;
 window.addEventListener("resize", () => {
   clearTimeout(redraw);
-  redraw = setTimeout(show, 150);
+  redraw = setTimeout(() => (show(), drawPlane()), 150);
 });
