@@ -64,7 +64,9 @@ def first_violation(record: Any, schema: str) -> str | None:
     if error is None:
         return None
     place = "/".join(shown(str(step)) for step in error.instance_path) or "the top level"
-    return f"at {place}: {shown(error.message, 200)}"
+    # The message begins with what was found, however long, and ends with the rule.
+    message = error.message if len(error.message) <= 200 else f"{error.message[:100]} … {error.message[-90:]}"
+    return f"at {shown(place, 200)}: {shown(message, 200)}"
 
 
 def write_json(path: Path, record: Any, schema: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from t2av_bench.errors import no_such_name
+from t2av_bench.errors import shown as printable
 from t2av_bench.grids import Marks, csv_grid, latex_grid, markdown_grid, plain_grid
 from t2av_bench.leaderboard.board import Leaderboard
 from t2av_bench.leaderboard.places import ROUNDED_TO
@@ -126,7 +127,7 @@ def _notes(board: Leaderboard) -> list[str]:
     notes = [f"{head}, protocol {protocol['name']}; value ± standard error over clips"]
     if board.not_comparable_because:
         notes.append(f"Not comparable with other leaderboards: {'; '.join(board.not_comparable_because)}")
-    return [" ".join(note.split()) for note in notes]
+    return [printable(" ".join(note.split()), 2000) for note in notes]
 
 
 def _csv(board: Leaderboard, scores: Sequence[str]) -> str:

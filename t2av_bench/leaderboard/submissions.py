@@ -79,7 +79,9 @@ def read_submission(given: str | Path | Result) -> Entry:
     """
     if isinstance(given, Result):
         record = json.loads(json.dumps(given.to_json()))
-        return make_entry(system_id(given.system["name"]), record, given.system["name"], given)
+        read = Result.from_json(record, shown(given.system["name"]))
+        read = replace(read, per_clip=given.per_clip, clip_values=given.clip_values)
+        return make_entry(system_id(given.system["name"]), record, shown(given.system["name"]), read)
     path = Path(given)
     record = read_json(path)
     result = Result.from_json(record, str(path))
