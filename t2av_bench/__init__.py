@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from t2av_bench.correlation import Correlation, correlate
     from t2av_bench.errors import MediaError, PrerequisiteError, ProblemsError, T2AVBenchError
     from t2av_bench.evaluation import evaluate
+    from t2av_bench.leaderboard import Leaderboard
     from t2av_bench.manifests import Manifest, load_manifest
     from t2av_bench.results import Result, Score
     from t2av_bench.validation import validate_metrics
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Correlation",
+    "Leaderboard",
     "Manifest",
     "MediaError",
     "PrerequisiteError",
@@ -50,6 +52,7 @@ __all__ = [
 _HOME_OF = {
     "Comparison": "t2av_bench.comparison",
     "Correlation": "t2av_bench.correlation",
+    "Leaderboard": "t2av_bench.leaderboard",
     "Manifest": "t2av_bench.manifests",
     "MediaError": "t2av_bench.errors",
     "PrerequisiteError": "t2av_bench.errors",

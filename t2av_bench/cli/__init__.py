@@ -34,6 +34,7 @@ _COMMANDS = {
         "Train the reference system T2AV, the recipe mini or your own.",
     ),
     "ablate": ("t2av_bench.cli.ablate:ablate", "Train variants of the reference system and compare them."),
+    "leaderboard": ("t2av_bench.cli.leaderboard:leaderboard", "Collect, check and publish results of many systems."),
     "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
     "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
     "protocols": ("t2av_bench.cli.protocols:protocols", "List the protocols of other toolkits, or show one."),
