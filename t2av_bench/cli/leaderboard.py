@@ -56,8 +56,8 @@ def validate(files: tuple[Path, ...], against: Path | None, list_not_comparable:
     """Check results and leaderboards without writing anything; ends with 1 if one is refused.
 
     A result must follow the schema and not contradict itself: fingerprints, counts, ranges and order of its scores, and
-    with the table of clips beside it every standard error and mean. A leaderboard must hold such results only, unchanged
-    and all made in the same way.
+    with the table of clips beside it every standard error and mean. A leaderboard must hold such results only,
+    unchanged and all made in the same way.
     """
     from t2av_bench.errors import T2AVBenchError, shown
     from t2av_bench.leaderboard import Leaderboard

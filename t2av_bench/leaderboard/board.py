@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from t2av_bench.comparability import Entry as Compared
-from t2av_bench.comparability import check_comparable
-from t2av_bench.errors import ComparisonError, LeaderboardError, shown
+from t2av_bench.errors import LeaderboardError, shown
+from t2av_bench.leaderboard.basis import joined_basis
 from t2av_bench.leaderboard.places import ROUNDED_TO, places
 from t2av_bench.leaderboard.submissions import Entry, make_entry, name_hash, read_submission, record_sha256
 from t2av_bench.metrics import METRICS
@@ -40,7 +38,7 @@ _TYPES = {
 class Leaderboard:
     """Systems that were all evaluated in the same way.
 
-    A leaderboard never changes: :meth:`add` and :meth:`merge` return another one, so a submission that is refused leaves
+    A leaderboard never changes: :meth:`add` and :meth:`merge` return another one, so a refused submission leaves
     nothing behind.
 
     Attributes
@@ -52,6 +50,8 @@ class Leaderboard:
 
     Examples
     --------
+    >>> Leaderboard(title="Ours").scores
+    []
     >>> board = Leaderboard(title="Ours").add(["a.json", "b.json"])  # doctest: +SKIP
     >>> board.save("leaderboard.json")  # doctest: +SKIP
     """
@@ -163,7 +163,7 @@ class Leaderboard:
                 raise LeaderboardError(
                     f"{shown(new.name)}: has exactly the scores of {shown(twin.name)}: submitted twice"
                 )
-            basis = _joined(basis, new)
+            basis = joined_basis(basis, new)
             taken = new.id in by_id and by_id[new.id].name != new.name
             final = names.get(new.name) or (f"{new.id}-{name_hash(new.name)}" if taken else new.id)
             by_id[final] = replace(new, id=final)
@@ -290,26 +290,3 @@ def _checked_entry(path: str | Path, record: dict[str, Any]) -> Entry:
 def _score_key(entry: Entry) -> tuple[tuple[str, float, float | None], ...]:
     """Return what two submissions of one set of sounds have in common."""
     return tuple(sorted((name, score.value, score.stderr) for name, score in entry.result.scores.items()))
-
-
-def _joined(basis: Result | None, new: Entry) -> Result:
-    """Return the shared facts with those of one more entry, which must not differ in any that both hold."""
-    if basis is None:
-        return new.result
-    shared = [name for name in basis.scores if name in new.result.scores]
-    try:
-        check_comparable(
-            [Compared("the leaderboard", "", basis), Compared(shown(new.name), "", new.result)],
-            shared,
-            same_clips=False,
-        )
-    except ComparisonError as error:
-        differing = "; ".join(line.strip() for line in str(error).splitlines()[1:-1])
-        raise LeaderboardError(
-            f"{shown(new.name)}: was not evaluated as the others: {shown(differing, 600)}"
-        ) from error
-    return replace(
-        basis,
-        scores={**new.result.scores, **basis.scores},
-        extractors={**new.result.extractors, **basis.extractors},
-    )

@@ -31,8 +31,8 @@ def format_board(
     board
         With at least one entry.
     form
-        ``plain``, ``markdown`` and ``latex`` (booktabs): a row per system, value ± standard error. In the latter two the
-        best value of a score is bold and the second underlined (Markdown: italic), by their exact values; † marks
+        ``plain``, ``markdown`` and ``latex`` (booktabs): a row per system, value ± standard error. In the latter two
+        the best value of a score is bold and the second underlined (Markdown: italic), by their exact values; † marks
         others that cannot be told from the best. ``csv``: the columns of :meth:`Leaderboard.to_dataframe` with every
         digit; a name that a spreadsheet would take for a formula gets an apostrophe in front.
     scores

@@ -14,10 +14,10 @@ ROUNDED_TO = 9
 
 
 def places(values: Float64Array, stderrs: Float64Array, *, higher_is_better: bool) -> npt.NDArray[np.int64]:
-    """Return each system's place: one more than the number of systems that are better beyond the error.
+    r"""Return each system's place: one more than the number of systems that are better beyond the error.
 
     System *i* is better than *j* beyond the error if their scores differ by more than
-    :math:`1.96 \\sqrt{s_i^2 + s_j^2}`. So systems that cannot be told from the best share place 1, and a place says how
+    :math:`1.96 \sqrt{s_i^2 + s_j^2}`. So systems that cannot be told from the best share place 1, and a place says how
     many are surely ahead. "Not to be told apart" is not transitive, so no other way of sharing places is free of
     contradictions.
 
@@ -43,4 +43,5 @@ def places(values: Float64Array, stderrs: Float64Array, *, higher_is_better: boo
     ahead = sign * (values[:, None] - values[None, :])
     variances = np.square(np.nan_to_num(stderrs, nan=0.0))
     beaten_by = ahead > REACH * np.sqrt(variances[:, None] + variances[None, :])
-    return 1 + beaten_by.sum(axis=0)
+    found: npt.NDArray[np.int64] = 1 + beaten_by.sum(axis=0, dtype=np.int64)
+    return found

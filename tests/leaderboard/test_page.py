@@ -168,7 +168,8 @@ def test_the_colours_follow_the_device_or_the_choice(page: Watched):
 def test_error_bars_reach_as_far_as_95_percent(page: Watched):
     """The whisker's ends against the axis: pixel positions of the ticks give the scale."""
     drawn = page.page.evaluate("""() => {
-      const ticks = [...document.querySelectorAll('#Bars svg > text.quiet')].map((t) => [Number(t.textContent), Number(t.getAttribute('x'))]);
+      const marks = [...document.querySelectorAll('#Bars svg > text.quiet')];
+      const ticks = marks.map((mark) => [Number(mark.textContent), Number(mark.getAttribute('x'))]);
       const whisker = document.querySelector('#Bars svg a .whisker');
       return { ticks, ends: ['x1', 'x2'].map((name) => Number(whisker.getAttribute(name))) };
     }""")
@@ -183,12 +184,8 @@ def test_a_phone_shows_everything_without_a_sideways_page(page: Watched):
     page.page.set_viewport_size({"width": 360, "height": 740})
     page.page.wait_for_timeout(300)
     assert page.page.evaluate("document.documentElement.scrollWidth") <= 360
-    assert (
-        page.page.evaluate(
-            "Math.min(...[...document.querySelectorAll('button:not([hidden]), select')].map((b) => b.offsetHeight).filter(Boolean))"
-        )
-        >= 36
-    )
+    heights = "[...document.querySelectorAll('button, select')].map((b) => b.offsetHeight).filter(Boolean)"
+    assert page.page.evaluate(f"Math.min(...{heights})") >= 36
 
 
 def test_every_control_has_a_name_and_every_text_enough_contrast(page: Watched):
@@ -296,7 +293,8 @@ NAMELESS = """() => [...document.querySelectorAll('button, input, select, a, svg
 FAINT = """() => {
   const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
   const light = (colour) => {
-    const [r, g, b] = channels(colour).map((c) => c / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = channels(colour).map((c) => linear(c / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const behind = (node) => {
@@ -311,7 +309,8 @@ FAINT = """() => {
     const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
     if (!own || !node.checkVisibility() || node.closest('script, noscript')) continue;
     const style = getComputedStyle(node);
-    const [a, b] = [light(node instanceof SVGElement ? style.fill : style.color), light(behind(node))].sort((x, y) => y - x);
+    const own_colour = node instanceof SVGElement ? style.fill : style.color;
+    const [a, b] = [light(own_colour), light(behind(node))].sort((x, y) => y - x);
     if ((a + 0.05) / (b + 0.05) < 4.5) faint.push(node.outerHTML.slice(0, 100));
   }
   return faint;

@@ -12,7 +12,8 @@ ATTACKS = [
     "<script>alert(1)</script>", "</script><script>alert(1)</script>", "<!--<script>", "<img src=x onerror=alert(1)>",
     "\"><svg onload=alert(1)>", "' onmouseover='alert(1)", "{{ 7*7 }}{% raw %}", "javascript:alert(1)", "${alert(1)}",
     "__proto__", "constructor", "\u202egnp.exe", "a\x00b\x1b[2Jc", "line\u2028break\nand another", "../../etc/passwd",
-    "C:\\Windows\\x", "=HYPERLINK(\"http://evil.example\")", "[click](javascript:alert(1))", "a|b|c", "\\input{/etc/passwd}",
+    "C:\\Windows\\x", "=HYPERLINK(\"http://evil.example\")", "[click](javascript:alert(1))", "a|b|c",
+    "\\input{/etc/passwd}",
     "$\\write18{id}$", "^^5cinput", "!!python/object/apply:os.system [id]", "&lt;b&gt;", "😈" * 50, "#", "a: b\n- c",
 ]  # fmt: skip
 

@@ -77,20 +77,13 @@ function drawPlane() {
   for (const system of held) {
     const [sx, sy] = [system.scores[fad], system.scores[favd]];
     const [px, py] = [x(sx[VALUE]), y(sy[VALUE])], [l, r] = interval(sx).map(x), [b, t] = interval(sy).map(y);
-    const point = drawn("a", { href: `#${system.id}` }, drawn("title", {}, `${described(system, fad)}; ${described(system, favd)}`));
+    const point = drawn("a", { href: `#${system.id}` }, drawn("title", {}, `${described(system, fad)}; ${described(system, favd)}${system.apart ? " (incomplete)" : ""}`));
     if (held.length <= BARS) {
       point.append(drawn("line", { class: "whisker", x1: Math.max(l, left), x2: r, y1: py, y2: py }));
       point.append(drawn("line", { class: "whisker", x1: px, x2: px, y1: Math.min(b, bottom), y2: t }));
     }
-    point.append(drawn("circle", { class: "dot", cx: px, cy: py, r: held.length > BARS ? 4 : 5.5 }));
-    const label = shorten(plain(system.name), 24), rightwards = px < width * 0.6, reach = label.length * 7 + 14;
-    const [from, to] = rightwards ? [px, px + reach] : [px - reach, px];
-    const free = (other) => other[2] === system || other[0] < from || other[0] > to || Math.abs(other[1] - py + 8) > 18;
-    // A label only where it covers no point and no label: the point's title and the table have every name.
-    if (held.length <= BARS && taken.every(free)) {
-      point.append(drawn("text", { x: px + (rightwards ? 10 : -10), y: py - 8, "text-anchor": rightwards ? "start" : "end" }, label));
-      for (let middle = from; middle <= to; middle += 20) taken.push([middle, py - 8]);
-    }
+    point.append(drawn("circle", { class: system.apart ? "dot hollow" : "dot", cx: px, cy: py, r: held.length > BARS ? 4 : 5.5 }));
+    if (held.length <= BARS) labelPoint(point, system, px, py, [left, width], taken);
     chart.append(point);
   }
   chart.append(drawn("text", { x: (left + width) / 2, y: bottom + 38, "text-anchor": "middle" }, "FAD (lower is better)"));
@@ -98,3 +91,16 @@ function drawPlane() {
   at("Plane").replaceChildren(chart);
 }
 
+// A label only where it covers no point and no label: the point's title and the table have every name.
+function labelPoint(point, system, px, py, [left, right], taken) {
+  const label = shorten(plain(system.name), 24), reach = label.length * 7 + 14;
+  for (const [side, dy] of [[1, -8], [-1, -8], [1, 16], [-1, 16]]) {
+    const [from, to] = side > 0 ? [px, px + reach] : [px - reach, px];
+    const middle = py + dy - 4;
+    const free = ([x, y, owner]) => owner === system || x < from || x > to || Math.abs(y - middle) > 13;
+    if (from < left || to > right || !taken.every(free)) continue;
+    point.append(drawn("text", { x: px + 10 * side, y: py + dy, "text-anchor": side > 0 ? "start" : "end" }, label));
+    for (let x = from; x <= to; x += 10) taken.push([x, middle]);
+    return;
+  }
+}

@@ -136,7 +136,7 @@ function how() {
 
 function apartHeading() {
   const text = "Incomplete, so without a place: these systems were not scored on all clips.";
-  return element("tr", {}, element("td", { colspan: 2 + visible().length, class: "heading" }, text));
+  return element("tr", {}, element("td", { colspan: 2 + visible().length, class: "heading" }, element("span", {}, text)));
 }
 
 function makeTable() {
