@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from t2av_bench.correlation import Correlation, correlate
     from t2av_bench.errors import MediaError, PrerequisiteError, ProblemsError, T2AVBenchError
     from t2av_bench.evaluation import evaluate
+    from t2av_bench.leaderboard import Leaderboard
     from t2av_bench.manifests import Manifest, load_manifest
     from t2av_bench.results import Result, Score
+    from t2av_bench.validation import validate_metrics
 
 __all__ = [
     "Comparison",
     "Correlation",
+    "Leaderboard",
     "Manifest",
     "MediaError",
     "PrerequisiteError",
@@ -43,11 +46,13 @@ __all__ = [
     "correlate",
     "evaluate",
     "load_manifest",
+    "validate_metrics",
 ]
 
 _HOME_OF = {
     "Comparison": "t2av_bench.comparison",
     "Correlation": "t2av_bench.correlation",
+    "Leaderboard": "t2av_bench.leaderboard",
     "Manifest": "t2av_bench.manifests",
     "MediaError": "t2av_bench.errors",
     "PrerequisiteError": "t2av_bench.errors",
@@ -59,6 +64,7 @@ _HOME_OF = {
     "correlate": "t2av_bench.correlation",
     "evaluate": "t2av_bench.evaluation",
     "load_manifest": "t2av_bench.manifests",
+    "validate_metrics": "t2av_bench.validation",
 }
 
 

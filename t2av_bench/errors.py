@@ -11,7 +11,9 @@
     ├── DownloadError      a file could not be fetched: names the address and where to put it by hand
     ├── CacheError         the embedding cache cannot be read or written
     ├── ResultError        a result file does not follow the schema
+    ├── TrainingError      training cannot go on: names the stage, the step and the last good checkpoint
     ├── TableError         a table that a person wrote is malformed: names the row and the column
+    ├── LeaderboardError   a leaderboard, or what is to be put on it, is refused: says why
     ├── ComparisonError    results cannot be set against each other: says what differs
     └── MetricError        arrays that no score can be computed from (also a ``ValueError``)
 
@@ -52,6 +54,12 @@ def no_such_name(sentence: str, name: str, known: Iterable[str], more: str = "")
     close = get_close_matches(name, known, n=1)
     hint = f" Did you mean {close[0]!r}?" if close else ""
     return UsageError(f"{sentence}.{hint} Available: {', '.join(known)}{more}.")
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """Return foreign text as it may stand in a message: one line, shortened, without what moves the cursor."""
+    text = text if len(text) <= limit else text[:limit] + " …"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 class ManifestError(T2AVBenchError):
@@ -128,12 +136,20 @@ class ResultError(T2AVBenchError):
     """A result file does not follow the schema."""
 
 
+class TrainingError(T2AVBenchError):
+    """Training cannot go on."""
+
+
 class TableError(T2AVBenchError):
     """A table that a person wrote, such as one of ratings, is malformed."""
 
 
 class ComparisonError(T2AVBenchError):
     """Results cannot be set against each other or against ratings."""
+
+
+class LeaderboardError(T2AVBenchError):
+    """A leaderboard, or a result that is to be put on it, is refused."""
 
 
 class MetricError(T2AVBenchError, ValueError):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal, get_args
@@ -60,6 +60,7 @@ def evaluate(
     *,
     features: str | None = None,
     metrics: Sequence[str] | None = None,
+    captions: Mapping[str, str] | None = None,
     pooling: str = "window",
     protocol: str = OURS,
     weights: str = "published",
@@ -89,6 +90,9 @@ def evaluate(
         ``paper`` for everything else; never one in place of the other. Not with another toolkit's protocol.
     metrics
         Names from :data:`t2av_bench.metrics.METRICS`, or of the protocol's own; by default all that the features allow.
+    captions
+        Captions by clip id that stand on the generated side in place of the manifest's, to see what scores make of
+        wrong ones; makes the result not comparable.
     pooling
         ``window`` (each window is a sample) or ``clip`` (each clip's mean is).
     protocol
@@ -151,14 +155,15 @@ def evaluate(
     matching = match_predictions(clips, pred_dir)
     media, absent_media = locate_media(clips, _data_dir(benchmark, data_dir))
     problems = [*too_short_clips(clips, extractors), *matching.problems, *absent_media]
-    problems += caption_problems(clips, extractors, cache)
+    given = [clip._replace(caption=captions[clip.clip_id]) for clip in clips if captions and clip.clip_id in captions]
+    problems += caption_problems(clips, extractors, cache) + caption_problems(given, extractors, cache)
 
     needs = file_needs(clips, media, matching, extractors)
     checked = check_files(needs, cache, num_workers=workers_n, progress=progress)
     problems += checked.problems
     scored = _settle(clips, problems, on_error)
 
-    jobs = [clip_jobs(clip, media, matching, checked, extractors) for clip in scored]
+    jobs = [clip_jobs(clip, media, matching, checked, extractors, captions or {}) for clip in scored]
     failures = embed_missing(all_jobs(jobs), cache, batch_size=batch_size, num_workers=workers_n, progress=progress)
     if failures:
         problems += extraction_problems(jobs, failures)
@@ -194,7 +199,8 @@ def evaluate(
             "silent_references": checked.silent_n,
         },
         problems=[vars(problem) for problem in problems],
-        not_comparable_because=not_comparable_reasons(benchmark, choices, extractors, len(scored), len(clips)),
+        not_comparable_because=not_comparable_reasons(benchmark, choices, extractors, len(scored), len(clips))
+        + (["the generated side has other captions"] if captions else []),
         notes=[
             *protocol_notes(choices),
             *sample_notes(scores),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from t2av_bench.cache import EmbeddingCache, entry_key, text_sha256
@@ -66,9 +66,17 @@ def _caption_job(clip: Clip, extractor: Extractor) -> EmbeddingJob:
 
 
 def clip_jobs(
-    clip: Clip, media: dict[str, Path], matching: Matching, checked: CheckReport, extractors: dict[str, Extractor]
+    clip: Clip,
+    media: dict[str, Path],
+    matching: Matching,
+    checked: CheckReport,
+    extractors: dict[str, Extractor],
+    captions: Mapping[str, str],
 ) -> ClipJobs:
-    """Say what is embedded of a clip, and under which key it lies in the cache."""
+    """Say what is embedded of a clip, and under which key it lies in the cache.
+
+    ``captions`` are those, by clip id, that stand on the generated side in place of the clip's own.
+    """
 
     def job(extractor: Extractor, path: Path, start_s: float) -> EmbeddingJob:
         if extractor.modality == "text":
@@ -77,14 +85,18 @@ def clip_jobs(
         return EmbeddingJob(key, extractor, ClipSource(path, start_s, clip.duration_s))
 
     reference, generated = media[clip.clip_id], matching.files[clip.clip_id]
-    return ClipJobs(
-        clip.clip_id,
-        {part: job(extractor, reference, clip.start_s) for part, extractor in extractors.items()},
-        {
-            part: job(extractor, generated, 0.0)
+    side = {
+        part: job(extractor, generated, 0.0) for part, extractor in extractors.items() if extractor.modality == "audio"
+    }
+    if clip.clip_id in captions:
+        given = clip._replace(caption=captions[clip.clip_id])
+        side |= {
+            part: _caption_job(given, extractor)
             for part, extractor in extractors.items()
-            if extractor.modality == "audio"
-        },
+            if extractor.modality == "text"
+        }
+    return ClipJobs(
+        clip.clip_id, {part: job(extractor, reference, clip.start_s) for part, extractor in extractors.items()}, side
     )
 
 

@@ -6,11 +6,29 @@ import sys
 from typing import Any
 
 
+class _NoBar:
+    """Stands in for a bar that nobody sees: tqdm's own would leave a semaphore behind in a worker that is stopped."""
+
+    def __enter__(self) -> _NoBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, count: int = 1) -> None:
+        pass
+
+    def set_description(self, what: str) -> None:
+        pass
+
+
 def progress_bar(total: int, what: str, unit: str, wanted: bool = True) -> Any:
     """Return a tqdm bar on stderr with rate and remaining time; silent off a terminal or with nothing to do."""
+    if not (wanted and total and sys.stderr.isatty()):
+        return _NoBar()
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=what, unit=unit, disable=not (wanted and total and sys.stderr.isatty()), leave=False)
+    return tqdm(total=total, desc=what, unit=unit, leave=False)
 
 
 def byte_bar(total: int | None, start: int, what: str, wanted: bool = True) -> Any:

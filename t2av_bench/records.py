@@ -50,9 +50,13 @@ def not_comparable_reasons(
         reasons.append(f"the pooling is {protocol.pooling}, not window")
     if not benchmark.official:
         reasons.append(f"the manifest {benchmark.name} is the user's own")
-    if scored_n < clips_n:
-        reasons.append(f"incomplete: {clips_n - scored_n} of {clips_n} clips were left out")
+    reasons += filter(None, [incomplete(scored_n, clips_n)])
     return reasons
+
+
+def incomplete(scored_n: int, clips_n: int) -> str:
+    """Return why a result that leaves clips out is not comparable; empty if it leaves none out."""
+    return f"incomplete: {clips_n - scored_n} of {clips_n} clips were left out" if scored_n < clips_n else ""
 
 
 def file_notes(matching: Matching, checked: CheckReport) -> list[str]:

@@ -9,13 +9,23 @@ import json
 import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from t2av_bench.errors import ResultError
 from t2av_bench.per_clip import ClipTable, PerClip, per_clip_csv, per_clip_path, per_clip_record, read_per_clip
-from t2av_bench.schemas import first_violation, write_text
+from t2av_bench.schemas import first_violation, read_json, write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCHEMA_VERSION = 1
+_COLUMN_TYPES = {
+    **dict.fromkeys(("value", "stderr"), "float64"),
+    "kind": "object",
+    "higher_is_better": "bool",
+    **dict.fromkeys(("version", "n_clips", "n_windows", "d", "rank", "n_undefined"), "Int64"),
+    **dict.fromkeys(("corrected", "fd_infinity", "floor", "floor_spread", "floor_score"), "float64"),
+}
 
 
 @dataclass(frozen=True)
@@ -189,6 +199,40 @@ class Result:
         harmful = [(clip_id, value) for clip_id, value in found if sign * value > 0.0]
         return sorted(harmful, key=lambda item: -sign * item[1])[:count]
 
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the scores as a table.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per score, in the order of the result; the index ``score`` is its name. Columns as the attributes of
+            :class:`Score`, without ``withheld`` and ``settings``: numbers as ``float64`` with NaN for what the score
+            does not have, counts as ``Int64`` with NA, ``kind`` as text, ``higher_is_better`` as ``bool``.
+        """
+        import pandas as pd
+
+        rows = [{name: getattr(score, name) for name in _COLUMN_TYPES} for score in self.scores.values()]
+        index = pd.Index(list(self.scores), name="score", dtype="object")
+        return pd.DataFrame(rows, index=index, columns=list(_COLUMN_TYPES)).astype(_COLUMN_TYPES)
+
+    @classmethod
+    def from_json(cls, record: Any, where: str) -> Result:
+        """Return the result that the content of a file holds; ``where`` names the file in errors.
+
+        Raises
+        ------
+        ResultError
+            If the content breaks the schema: names the place.
+        """
+        check_result(record, where)
+        fields = dict(record)
+        scores = {name: Score(**score) for name, score in fields.pop("scores").items()}
+        stated = fields.pop("comparable")
+        result = cls(scores=scores, **fields)
+        if stated != result.comparable:
+            raise ResultError(f"{where}: `comparable` contradicts `not_comparable_because`")
+        return result
+
     @classmethod
     def load(cls, path: str | Path, *, per_clip: bool = False) -> Result:
         """Read a result file.
@@ -206,18 +250,7 @@ class Result:
             If the file is missing, no JSON, or breaks the schema: names the place in the file. With ``per_clip``, if
             the table is missing, malformed or of another run.
         """
-        try:
-            record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
-        except OSError as error:
-            raise ResultError(f"{path}: cannot be read ({error.strerror})") from error
-        except (ValueError, RecursionError) as error:
-            raise ResultError(f"{path}: must be a JSON file ({error})") from error
-        check_result(record, str(path))
-        scores = {name: Score(**score) for name, score in record.pop("scores").items()}
-        stated = record.pop("comparable")
-        result = cls(scores=scores, **record)
-        if stated != result.comparable:
-            raise ResultError(f"{path}: `comparable` contradicts `not_comparable_because`")
+        result = cls.from_json(read_json(Path(path)), str(path))
         if not per_clip:
             return result
         table = read_per_clip(Path(path), result.per_clip_file, list(result.scores))
@@ -244,7 +277,3 @@ def check_result(record: Any, where: str) -> None:
         numbers = [*score.values(), *score.get("settings", {}).values()]
         if not all(math.isfinite(value) for value in numbers if isinstance(value, float)):
             raise ResultError(f"{where}: the score {name} must be finite")
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")

@@ -1,27 +1,72 @@
-"""JSON files held to the schemas that lie beside this module."""
+"""JSON files held to the schemas that lie beside this module.
+
+Files come from strangers: :func:`read_json` takes only what every JSON parser reads alike and what can be written back.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from t2av_bench.errors import ResultError
+from t2av_bench.errors import ResultError, shown
 from t2av_bench.files import replacing
+
+if TYPE_CHECKING:
+    from jsonschema_rs import Draft202012Validator
+
+MAX_BYTES = 256 << 20
+MAX_DEPTH = 32
+# Seeds may be as large; Python alone would read more.
+MAX_INTEGER = 2**64
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that anybody may have written.
+
+    Raises
+    ------
+    ResultError
+        If it cannot be read, is no JSON in UTF-8, or holds what parsers understand differently or cannot write back:
+        NaN, infinities, numbers beyond a double or 64 bits, a key twice in an object, nesting of more than
+        32 levels, half a surrogate pair.
+    """
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ResultError(f"{path}: must have at most {MAX_BYTES >> 20} MiB, has {size >> 20}")
+        text = path.read_text(encoding="utf-8")
+        record = json.loads(
+            text,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+            parse_int=_exact,
+            object_pairs_hook=_without_duplicates,
+        )
+        _check_depth(record)
+        if "\\u" in text:
+            json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair has no UTF-8
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeEncodeError as error:
+        raise ResultError(f"{path}: must be a JSON file (it holds half a surrogate pair)") from error
+    except (ValueError, RecursionError) as error:
+        raise ResultError(f"{path}: must be a JSON file ({error})") from error
+    return record
 
 
 def first_violation(record: Any, schema: str) -> str | None:
     """Return the first place where a record breaks ``<schema>.schema.json`` and how, or None if it does not."""
-    from jsonschema import Draft202012Validator
-
-    error = next(Draft202012Validator(_schema(schema)).iter_errors(record), None)
+    error = next(_validator(schema).iter_errors(record), None)
     if error is None:
         return None
-    place = "/".join(map(str, error.absolute_path)) or "the top level"
-    message = error.message if len(error.message) < 200 else error.message[:200] + " …"
-    return f"at {place}: {message}"
+    place = "/".join(shown(str(step)) for step in error.instance_path) or "the top level"
+    # The message begins with what was found, however long, and ends with the rule.
+    message = error.message if len(error.message) <= 200 else f"{error.message[:100]} … {error.message[-90:]}"
+    return f"at {shown(place, 200)}: {shown(message, 200)}"
 
 
 def write_json(path: Path, record: Any, schema: str) -> None:
@@ -37,6 +82,20 @@ def write_json(path: Path, record: Any, schema: str) -> None:
     if violation is not None:
         raise ResultError(f"{path}: is no {schema}: {violation}")
     write_text(path, text)
+
+
+def readable_json(value: Any, levels: int, _depth: int = 0) -> str:
+    """Return sorted JSON whose outer levels have a line per item, and whose inner records stand on one line each."""
+    if _depth >= levels or not isinstance(value, (dict, list)) or not value:
+        return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    pad = "\n" + " " * (_depth + 1)
+    if isinstance(value, dict):
+        keys = sorted(value)
+        items = [f"{json.dumps(k, ensure_ascii=False)}: {readable_json(value[k], levels, _depth + 1)}" for k in keys]
+    else:
+        items = [readable_json(item, levels, _depth + 1) for item in value]
+    open_, close = "{}" if isinstance(value, dict) else "[]"
+    return open_ + pad + f",{pad}".join(items) + "\n" + " " * _depth + close
 
 
 def write_text(path: Path, text: str) -> None:
@@ -56,7 +115,43 @@ def write_text(path: Path, text: str) -> None:
 
 
 @lru_cache(maxsize=8)
-def _schema(name: str) -> dict[str, Any]:
-    text = files("t2av_bench").joinpath(f"{name}.schema.json").read_text(encoding="utf-8")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
+def _validator(name: str) -> Draft202012Validator:
+    from jsonschema_rs import Draft202012Validator
+
+    return Draft202012Validator(json.loads(files("t2av_bench").joinpath(f"{name}.schema.json").read_text("utf-8")))
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {shown(text)} is too large")
+    return value
+
+
+def _exact(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) > MAX_INTEGER:
+        raise ValueError(f"the number {shown(text)} is too large")
+    return int(text)
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for i, key in enumerate(keys) if key in keys[:i])
+        raise ValueError(f"the key {shown(twice)!r} stands there twice")
+    return record
+
+
+def _check_depth(record: Any) -> None:
+    level = [record]
+    for _ in range(MAX_DEPTH):
+        containers = [value for value in level if isinstance(value, (dict, list))]
+        if not containers:
+            return
+        level = [item for value in containers for item in (value.values() if isinstance(value, dict) else value)]
+    raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")

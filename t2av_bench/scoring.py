@@ -35,7 +35,7 @@ class ClipJobs:
     reference
         Every part that the protocol uses, of the reference.
     generated
-        The parts that are of sound, of the prediction; conditions are the reference's.
+        The parts that are of sound, of the prediction; conditions are the reference's, unless other captions are given.
     """
 
     clip_id: str

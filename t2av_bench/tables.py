@@ -98,7 +98,7 @@ def with_error(score: Score) -> str:
 # Columns that judge a distance, and the score's field for each.
 _COLUMNS = {"corrected": "corrected", "FD∞": "fd_infinity", "floor": "floor", "vs floor": "floor_score"}
 _LEGEND = "floor: one half of the reference against the other; vs floor: the same with the generated sound of one half."
-_TITLES = {
+KIND_TITLES = {
     "raw": "Fréchet distances",
     "balanced": "Balanced Fréchet distances",
     "index": "Alignment indices",
@@ -122,7 +122,7 @@ def _grouped(lines: Sequence[str], scores: Sequence[Score]) -> list[str]:
     grouped, kind = list(lines[:2]), ""
     for line, score in zip(lines[2:], scores, strict=True):
         if score.kind != kind:
-            grouped += [""] * bool(kind) + [_TITLES.get(score.kind, score.kind)]
+            grouped += [""] * bool(kind) + [KIND_TITLES.get(score.kind, score.kind)]
             kind = score.kind
         grouped.append(line)
     return grouped

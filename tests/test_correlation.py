@@ -250,7 +250,7 @@ def test_a_saved_correlation_follows_its_schema(tmp_path: Path):
     record = json.loads((tmp_path / "k.json").read_text())
     assert record == json.loads(format_correlation(correlation, "json"))
     assert first_violation(record, "correlation") is None
-    assert "at agreements/0: 'score' is a required" in (
+    assert 'at agreements/0: "score" is a required' in (
         first_violation({**record, "agreements": [{}]}, "correlation") or ""
     )
 

@@ -9,6 +9,7 @@ import inspect
 import re
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
@@ -96,7 +97,10 @@ def test_the_readmes_commands_and_files_exist():
     from t2av_bench.cli import main
 
     for command, rest in re.findall(r"^t2av-bench ([a-z][a-z-]+)([^#\n]*)", text, flags=re.MULTILINE):
-        options = {option for param in main.get_command(None, command).params for option in param.opts}
+        called = main.get_command(None, command)
+        if isinstance(called, click.Group):
+            called = called.get_command(None, rest.split()[0])
+        options = {option for param in called.params for option in param.opts}
         assert set(re.findall(r"(?<=\s)--?[a-z-]+", rest)) <= options, command
     for name in re.findall(r"`((?:tests|metrics|models|manifests|benchmarks)/[\w/*]+\.py)`", text):
         assert list(ROOT.glob(name)), name

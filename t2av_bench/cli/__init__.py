@@ -24,6 +24,17 @@ _COMMANDS = {
     "evaluate": ("t2av_bench.cli.evaluate:evaluate", "Score a folder of predictions against a manifest."),
     "compare": ("t2av_bench.cli.compare:compare", "Test whether systems differ, score by score."),
     "correlate": ("t2av_bench.cli.correlate:correlate", "Set scores against human ratings."),
+    "validate-metrics": (
+        "t2av_bench.cli.validate_metrics:validate_metrics",
+        "See which scores notice what goes wrong with a sound.",
+    ),
+    "generate": ("t2av_bench.cli.generate:generate", "Generate sounds for videos with the reference system."),
+    "train-reference": (
+        "t2av_bench.cli.train_reference:train_reference",
+        "Train the reference system T2AV, the recipe mini or your own.",
+    ),
+    "ablate": ("t2av_bench.cli.ablate:ablate", "Train variants of the reference system and compare them."),
+    "leaderboard": ("t2av_bench.cli.leaderboard:leaderboard", "Collect, check and publish results of many systems."),
     "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
     "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
     "protocols": ("t2av_bench.cli.protocols:protocols", "List the protocols of other toolkits, or show one."),

@@ -1,0 +1,115 @@
+"""``t2av-bench validate-metrics``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+FORMATS = ("plain", "markdown", "csv", "json")
+
+
+@click.command("validate-metrics")
+@click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
+@click.option("--data-dir", type=click.Path(path_type=Path, readable=False), help="Folder of the real media.")
+@click.option(
+    "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
+)
+@click.option("--metrics", help="Scores to look at, separated by commas.  [default: all the features allow]")
+@click.option("--distortions", help="Distortions to apply, separated by commas.  [default: all]")
+@click.option(
+    "--levels",
+    multiple=True,
+    metavar="NAME=LEVEL,LEVEL…",
+    help="Levels of a distortion in its unit, in place of the usual ones; may be repeated.",
+)
+@click.option("--max-clips", type=click.IntRange(2), help="Only so many clips, drawn at random.", metavar="N")
+@click.option(
+    "--pooling", type=click.Choice(["window", "clip"]), default="window", show_default=True, help="What one sample is."
+)
+@click.option("--protocol", default="t2av-bench/1", show_default=True, help="Set of choices behind the scores.")
+@click.option(
+    "--weights",
+    type=click.Choice(["published", "random"]),
+    default="published",
+    show_default=True,
+    help="Weights of the networks.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per pass of a network."
+)
+@click.option(
+    "--num-workers",
+    type=click.IntRange(0),
+    help="Levels at once, or loader processes where there are networks.  [default: one per core, at most 8]",
+)
+@click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path, readable=False),
+    help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="Stop if a clip cannot be used, or leave it out.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, readable=False),
+    default=Path("validation.json"),
+    show_default=True,
+    help="File to write.",
+)
+@click.option("--plot", type=click.Path(path_type=Path), help="Picture of the responses to write, .png or .svg.")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."
+)
+def validate_metrics(
+    metrics: str | None,
+    distortions: str | None,
+    levels: tuple[str, ...],
+    output: Path,
+    plot: Path | None,
+    form: str,
+    **options: Any,
+) -> None:
+    """See which scores notice what goes wrong with a sound.
+
+    Distorts the real sounds of a manifest by known amounts, scores every level as predictions, and says for every score
+    whether it puts the levels in order, from which level on it notices, and what it is blind to.
+    """
+    from t2av_bench.validation import validate_metrics as run
+    from t2av_bench.validation.plot import check_plot_path, save_plot
+    from t2av_bench.validation.report import format_validation
+
+    if plot is not None:
+        check_plot_path(plot)
+    found = run(
+        metrics=_names(metrics), distortions=_names(distortions), levels=dict(map(_parsed_levels, levels)), **options
+    )
+    found.save(output)
+    click.echo(format_validation(found, form), nl=False)  # type: ignore[arg-type]  # click has checked the choice
+    click.echo(f"Validation written to {output}", err=True)
+    if plot is not None:
+        save_plot(found, plot)
+        click.echo(f"Plot written to {plot}", err=True)
+
+
+def _names(text: str | None) -> list[str] | None:
+    return [name.strip() for name in text.split(",")] if text else None
+
+
+def _parsed_levels(text: str) -> tuple[str, list[float]]:
+    from t2av_bench.errors import UsageError
+
+    name, _, numbers = text.partition("=")
+    try:
+        return name.strip(), [float(number) for number in numbers.split(",")]
+    except ValueError:
+        raise UsageError(f"--levels must be like late=0.1,0.5; got {text!r}") from None

@@ -1,0 +1,270 @@
+"""The reference system's sounds for a manifest: one WAV per clip, ready for ``evaluate``.
+
+Read :func:`generate` from top to bottom. A clip's sound follows from the checkpoint, the settings, the seed and the
+clip; batches, shards, processes and interruptions move nothing but the last bits (kernels round differently for other
+batch sizes).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from t2av_bench.errors import Problem, ProblemsError, UsageError
+from t2av_bench.files import replacing
+from t2av_bench.generation_record import Sampling, agree_on_settings, settings_record
+from t2av_bench.manifests import Clip, Manifest, load_manifest
+from t2av_bench.naming import locate_media
+from t2av_bench.progress import progress_bar
+from t2av_bench.workers import JobFailure, run_jobs
+
+if TYPE_CHECKING:
+    from t2av_bench.models.t2av import T2AVPipeline
+
+SR_HZ = 16_000
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a run did: clips written, and clips that were there already."""
+
+    written_n: int
+    kept_n: int
+
+
+def generate(
+    checkpoint: str | Path,
+    manifest: str | Path | Manifest,
+    out: str | Path,
+    data_dir: str | Path | None = None,
+    *,
+    sampling: Sampling | None = None,
+    shard: tuple[int, int] = (0, 1),
+    batch_size: int = 8,
+    device: str = "auto",
+    num_workers: int = 1,
+    progress: bool = True,
+) -> Generated:
+    """Generate the sounds of a manifest's clips, as ``<clip_id>.wav`` (16 kHz, mono, 16 bit).
+
+    Clips whose WAV exists are kept, so that an interrupted run goes on; ``generation.json`` beside them holds the
+    checkpoint's hash and all settings, and a run with others is refused.
+
+    Parameters
+    ----------
+    checkpoint
+        ``mini``, or a folder that ``T2AVPipeline.save_pretrained`` or ``train-reference`` wrote.
+    manifest, data_dir
+        As in :func:`t2av_bench.evaluate`.
+    out
+        Folder for the WAVs; made where it does not exist.
+    sampling
+        Steps, guidance, seed, …
+    shard
+        (i, n): only every n-th clip, from the i-th on; shards may run at once on the same folder.
+    batch_size
+        Clips of one length that go through the networks together.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+    num_workers
+        Processes that decode video; 0 decodes in this one.
+    progress
+        Whether to show a bar when stderr is a terminal.
+
+    Raises
+    ------
+    PrerequisiteError
+        If the checkpoint is missing or of another kind.
+    ProblemsError
+        If media are missing (before anything is generated) or cannot be decoded (after all others are done).
+    UsageError
+        If the folder holds sounds made with other settings, or the options contradict themselves.
+    """
+    if not 0 <= shard[0] < shard[1]:
+        raise UsageError(f"the shard must be i/n with 0 <= i < n, got {shard[0]}/{shard[1]}")
+    if batch_size < 1:
+        raise UsageError(f"the batch size must be at least 1, got {batch_size}")
+    from t2av_bench.models.t2av.loading import find_checkpoint, load_pipeline
+
+    sampling = sampling or Sampling()
+    benchmark = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
+    clips = list(benchmark.clips())[shard[0] :: shard[1]]
+    media = _media_of(clips, benchmark, data_dir) if sampling.video else {}
+    folder = find_checkpoint(checkpoint)
+    target = Path(out)
+    pipeline = load_pipeline(folder, device)
+    agree_on_settings(target, settings_record(folder, benchmark, sampling, pipeline))
+    missing = [clip for clip in clips if not (target / f"{clip.clip_id}.wav").is_file()]
+    problems: list[Problem] = []
+    with progress_bar(len(missing), "generate", "clip", wanted=progress) as bar:
+        for batch in _batches(pipeline, missing, media, batch_size, num_workers, problems):
+            for clip, sound in zip(batch.clips, _sounds(pipeline, batch, sampling), strict=True):
+                write_wav(target / f"{clip.clip_id}.wav", sound)
+                bar.update()
+    if problems:
+        raise ProblemsError(f"{len(problems)} of {len(clips)} clips have no sound; all others are written", problems)
+    return Generated(len(missing), len(clips) - len(missing))
+
+
+def generate_one(
+    checkpoint: str | Path,
+    prompt: str,
+    out: str | Path,
+    video: str | Path,
+    *,
+    length_s: float | None = None,
+    sampling: Sampling | None = None,
+    device: str = "auto",
+) -> tuple[Path, Path]:
+    """Generate the sound of one video, as WAV and muxed with its pictures as MP4.
+
+    Parameters
+    ----------
+    checkpoint, sampling, device
+        As in :func:`generate`.
+    prompt
+        What is heard; may be empty.
+    out
+        WAV file to write; the MP4 goes beside it under the same name.
+    video
+        Any video file.
+    length_s
+        Of the sound; the video's by default.
+
+    Returns
+    -------
+    wav, mp4 : pathlib.Path
+
+    Raises
+    ------
+    MediaError
+        If the video cannot be read, or holds no pictures.
+    PrerequisiteError, UsageError
+        As in :func:`generate`.
+    """
+    from t2av_bench.media.muxing import mux
+    from t2av_bench.models.t2av.loading import find_checkpoint, load_pipeline
+    from t2av_bench.models.t2av.reading import probe_video
+    from t2av_bench.models.t2av.sampling import clip_generator
+
+    wav = Path(out)
+    mp4 = wav.with_suffix(".mp4")
+    if wav.suffix.lower() != ".wav":
+        raise UsageError(f"the output must end in .wav, got {wav}")
+    if mp4.exists() and mp4.resolve() == Path(video).resolve():
+        raise UsageError(f"{mp4} is the video itself and would be overwritten; give another --out")
+    probe_video(video)
+    sampling = sampling or Sampling()
+    pipeline = load_pipeline(find_checkpoint(checkpoint), device)
+    wav.parent.mkdir(parents=True, exist_ok=True)
+    sounds = pipeline(
+        prompt,
+        video=video if sampling.video else None,
+        audio_length_in_s=length_s,
+        generator=[clip_generator(sampling.seed, wav.stem)],
+        **sampling.call_options(),
+    ).audios
+    write_wav(wav, sounds[0])
+    mux(video, sounds[0], SR_HZ, mp4)
+    return wav, mp4
+
+
+def write_wav(path: Path, sound: Float32Array) -> None:
+    """Write a sound as 16-bit WAV; one louder than full scale is scaled down to it, not clipped."""
+    import soundfile
+
+    peak = float(np.abs(sound).max(initial=0.0))
+    with replacing(path) as temporary:
+        soundfile.write(temporary, sound / max(1.0, peak), SR_HZ, subtype="PCM_16")
+
+
+@dataclass(frozen=True)
+class _Batch:
+    clips: tuple[Clip, ...]
+    pictures: Any  # (clips, frames, height, width, 3) bytes, or None
+
+
+def _media_of(clips: Sequence[Clip], benchmark: Manifest, data_dir: str | Path | None) -> dict[str, Path]:
+    folder = data_dir or benchmark.data_dir
+    if folder is None:
+        raise UsageError(f"the manifest {benchmark.name} needs the folder of its media: --data-dir (data_dir=...)")
+    media, problems = locate_media(clips, folder)
+    if problems:
+        raise ProblemsError(f"{len(problems)} of {len(clips)} clips have no video", problems)
+    return media
+
+
+def _batches(
+    pipeline: T2AVPipeline,
+    clips: Sequence[Clip],
+    media: dict[str, Path],
+    batch_size: int,
+    num_workers: int,
+    problems: list[Problem],
+) -> Iterator[_Batch]:
+    """Yield clips of one length together, with their pictures; those that cannot be read go to ``problems``."""
+    by_length: dict[float, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        by_length[clip.duration_s].append(clip)
+    for length_s, members in by_length.items():
+        waiting: list[tuple[Clip, Any]] = []
+        with closing(_read(pipeline, members, media, length_s, num_workers)) as read:
+            for clip, pictures in read:
+                if isinstance(pictures, JobFailure):
+                    problems.append(Problem(clip.clip_id, "unreadable", str(media[clip.clip_id]), pictures.reason))
+                else:
+                    waiting.append((clip, pictures))
+                if len(waiting) == batch_size:
+                    yield _batch(waiting)
+                    waiting = []
+        if waiting:
+            yield _batch(waiting)
+
+
+def _batch(members: Sequence[tuple[Clip, Any]]) -> _Batch:
+    clips, pictures = zip(*members, strict=True)
+    return _Batch(clips, None if pictures[0] is None else np.stack(pictures))
+
+
+def _read(
+    pipeline: T2AVPipeline, clips: Sequence[Clip], media: dict[str, Path], length_s: float, num_workers: int
+) -> Generator[tuple[Clip, Any], None, None]:
+    """Yield clips in order with their pictures, None without video; decoding runs ahead in worker processes."""
+    from t2av_bench.models.t2av.inputs import checked_length_s
+    from t2av_bench.models.t2av.reading import read_pictures
+
+    checked_length_s(length_s)
+    if not media:
+        yield from ((clip, None) for clip in clips)
+        return
+    jobs = [pipeline.picture_job(media[clip.clip_id], length_s, clip.start_s) for clip in clips]
+    early: dict[int, Any] = {}
+    done_n = 0
+    with closing(run_jobs(read_pictures, jobs, num_workers=num_workers)) as outcomes:
+        for index, outcome in outcomes:
+            early[index] = outcome
+            # In the order of the clips, so that batches are the same in every run.
+            while done_n in early:
+                yield clips[done_n], early.pop(done_n)
+                done_n += 1
+
+
+def _sounds(pipeline: T2AVPipeline, batch: _Batch, sampling: Sampling) -> Float32Array:
+    from t2av_bench.models.t2av.sampling import clip_generator
+
+    found: Float32Array = pipeline(
+        [clip.caption for clip in batch.clips],
+        frames=batch.pictures,
+        audio_length_in_s=batch.clips[0].duration_s,
+        generator=[clip_generator(sampling.seed, clip.clip_id) for clip in batch.clips],
+        **sampling.call_options(),
+    ).audios
+    return found

@@ -1,0 +1,265 @@
+"""The flow of a validation.
+
+::
+
+    Manifest ─► check the real sounds ─► score them as they are ─► per distortion and level: write the distorted sounds
+    as predictions ─► evaluate ─► responses of every score ─► Validation
+
+A level is a set of predictions like any other, scored by :func:`t2av_bench.evaluate` with all that belongs to it:
+whatever it says of a score holds for the score that users get. Predictions lie in a temporary folder and only as long
+as they are scored; embeddings stay in the cache, so a killed validation does not embed anything twice.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from t2av_bench._version import __version__
+from t2av_bench.cache import EmbeddingCache
+from t2av_bench.checking import FileNeed, check_files
+from t2av_bench.errors import ProblemsError, T2AVBenchError, UsageError, no_such_name
+from t2av_bench.evaluation import DEFAULT_MANIFEST, OnError, default_features
+from t2av_bench.home import home
+from t2av_bench.manifests import Clip, Manifest, load_manifest
+from t2av_bench.naming import locate_media
+from t2av_bench.protocol import OURS
+from t2av_bench.results import Result
+from t2av_bench.validation.catalogue import DISTORTIONS, Distortion
+from t2av_bench.validation.levels import NONE, LevelScorer, score_levels
+from t2av_bench.validation.record import Response, Validation
+from t2av_bench.validation.responses import respond
+from t2av_bench.validation.sounds import Sounds
+
+FEWEST_CLIPS = 2
+Levels = Mapping[str, tuple[float, ...]]
+
+
+def validate_metrics(
+    manifest: str | Path | Manifest = DEFAULT_MANIFEST,
+    data_dir: str | Path | None = None,
+    *,
+    features: str | None = None,
+    metrics: Sequence[str] | None = None,
+    distortions: Sequence[str] | None = None,
+    levels: Mapping[str, Sequence[float]] | None = None,
+    max_clips: int | None = None,
+    pooling: str = "window",
+    protocol: str = OURS,
+    weights: str = "published",
+    device: str = "auto",
+    batch_size: int = 32,
+    num_workers: int | None = None,
+    cache_dir: str | Path | None = None,
+    on_error: OnError = "fail",
+    seed: int = 0,
+    progress: bool = True,
+) -> Validation:
+    """Distort the real sounds of a manifest by known amounts, and see how every score responds.
+
+    Parameters
+    ----------
+    manifest, data_dir, features, metrics, pooling, protocol, weights, device, batch_size, cache_dir
+        As for :func:`t2av_bench.evaluate`.
+    distortions
+        Names from :data:`t2av_bench.validation.DISTORTIONS`; by default all.
+    levels
+        Levels by distortion, in its unit, in place of the usual ones.
+    max_clips
+        Only so many clips, drawn at random from the manifest.
+    num_workers
+        Levels that are scored at the same time, or, where a network embeds the sounds, loader processes for each level
+        in turn; by default one per core, at most 8. 0 does everything in this process.
+    on_error
+        ``fail`` stops if a clip's real sound or picture cannot be used; ``skip`` leaves such clips out.
+    seed
+        Of everything random.
+    progress
+        Whether to show progress bars when stderr is a terminal.
+
+    Returns
+    -------
+    Validation
+        A response per score and distortion. Levels that cannot be applied to these clips are absent with a reason.
+
+    Raises
+    ------
+    UsageError
+        If an option names something that does not exist.
+    T2AVBenchError
+        If media are missing or cannot be used, or there are fewer than two clips.
+    """
+    benchmark = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
+    chosen = choose_levels(distortions, levels)
+    options: dict[str, Any] = {
+        "features": features or default_features(benchmark, protocol),
+        "metrics": metrics,
+        "pooling": pooling,
+        "protocol": protocol,
+        "weights": weights,
+        "device": device,
+        "batch_size": batch_size,
+        "cache_dir": Path(cache_dir or home() / "embeddings"),
+        "on_error": on_error,
+        "uncertainty": "stderr",
+        "seed": seed,
+    }
+    workers_n = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
+    folder_of_media = data_dir or benchmark.data_dir
+    if folder_of_media is None:
+        raise UsageError(f"the manifest {benchmark.name} needs the folder of its media: --data-dir (data_dir=...)")
+    benchmark = drawn_clips(benchmark, max_clips, seed)
+    sounds = _real_sounds(benchmark, Path(folder_of_media), options, workers_n, progress)
+
+    with tempfile.TemporaryDirectory(prefix="t2av-bench-") as folder:
+        scorer = LevelScorer(benchmark, Path(folder_of_media), sounds, Path(folder), options)
+        none = scorer(NONE, num_workers=workers_n, progress=progress)
+        outcomes = score_levels(scorer, _jobs(chosen, sounds), none, workers_n, progress)
+    return _judge(benchmark, chosen, none, outcomes, seed)
+
+
+def choose_levels(distortions: Sequence[str] | None, levels: Mapping[str, Sequence[float]] | None) -> Levels:
+    """Return the levels of each chosen distortion, in the catalogue's order.
+
+    Raises
+    ------
+    UsageError
+        If a distortion does not exist, or levels are given for one that is not chosen or make no sense.
+    """
+    for name in (*(distortions or ()), *(levels or ())):
+        if name not in DISTORTIONS:
+            raise no_such_name(f"There is no distortion named {name!r}", name, DISTORTIONS)
+    wanted = [name for name in DISTORTIONS if not distortions or name in distortions]
+    for name in levels or ():
+        if name not in wanted:
+            raise UsageError(f"levels are given for {name}, which is not among the chosen distortions")
+    given = levels or {}
+    return {
+        name: DISTORTIONS[name].checked(tuple(given[name])) if name in given else DISTORTIONS[name].levels
+        for name in wanted
+    }
+
+
+def drawn_clips(benchmark: Manifest, count: int | None, seed: int) -> Manifest:
+    """Return a manifest of so many clips drawn at random, in their order; the manifest itself if it has no more."""
+    if count is None or count >= len(benchmark):
+        return benchmark
+    rows = np.sort(np.random.default_rng(seed).permutation(len(benchmark))[:count])
+    table = benchmark.table.iloc[rows].reset_index(drop=True)
+    return Manifest(benchmark.name, table, benchmark.version, benchmark.licence, benchmark.data_dir)
+
+
+def _real_sounds(
+    benchmark: Manifest, data_dir: Path, options: Mapping[str, Any], workers_n: int, progress: bool
+) -> Sounds:
+    """Find and check the real sounds; digital silence is none that could be distorted.
+
+    Clips that cannot be used are in no level's predictions, and :func:`t2av_bench.evaluate` leaves them out.
+    """
+    clips = list(benchmark.clips())
+    media, problems = locate_media(clips, data_dir)
+    needs = [
+        FileNeed(
+            clip.clip_id, media[clip.clip_id], clip.start_s, clip.duration_s, audio=True, video=False,
+            may_be_silent=False,
+        )
+        for clip in clips
+        if clip.clip_id in media
+    ]  # fmt: skip
+    cache = EmbeddingCache(options["cache_dir"])
+    problems = problems + check_files(needs, cache, num_workers=workers_n, progress=progress).problems
+    faulty = {problem.clip_id for problem in problems}
+    if faulty and options["on_error"] == "fail":
+        raise ProblemsError(f"the real sound of {len(faulty)} of {len(clips)} clips cannot be distorted", problems)
+    usable: list[Clip] = [clip for clip in clips if clip.clip_id not in faulty]
+    if len(usable) < FEWEST_CLIPS:
+        raise ProblemsError(
+            f"validating scores needs at least {FEWEST_CLIPS} clips with sound; {benchmark.name} has {len(usable)}",
+            problems,
+        )
+    return Sounds(usable, media, options["seed"])
+
+
+def _jobs(chosen: Levels, sounds: Sounds) -> dict[tuple[str, float], str]:
+    """Return all levels, each with the reason why it cannot be applied, empty if it can."""
+    return {(name, level): DISTORTIONS[name].objection(sounds, level) for name in chosen for level in chosen[name]}
+
+
+def _judge(
+    benchmark: Manifest,
+    chosen: Levels,
+    none: Result,
+    outcomes: Mapping[tuple[str, float], Result | str],
+    seed: int,
+) -> Validation:
+    """Turn the results of all levels into responses."""
+    absent = dict(none.absent)
+    results: dict[str, dict[float, Result]] = {name: {} for name in chosen}
+    for name, levels in chosen.items():
+        for level in levels:
+            outcome = outcomes[name, level]
+            if isinstance(outcome, str):
+                absent[f"{name} {level:g}"] = outcome
+                continue
+            results[name][level] = outcome
+            lost = {metric: reason for metric, reason in outcome.absent.items() if metric in none.scores}
+            absent |= {f"{metric} at {name} {level:g}": reason for metric, reason in lost.items()}
+    if not any(results.values()):
+        raise T2AVBenchError("no level can be applied to these clips: " + "; ".join(absent.values()))
+    scales = {metric: _scale(metric, none, results) for metric in none.scores}
+    responses = [
+        respond(metric, name, none, results[name], scales[metric], seed)
+        for metric in none.scores
+        for name in chosen
+        if results[name]
+    ]
+    return Validation(
+        responses,
+        {name: _described(DISTORTIONS[name], list(levels)) for name, levels in chosen.items()},
+        {name: score.value for name, score in none.scores.items()},
+        absent,
+        none.manifest,
+        none.protocol,
+        none.extractors,
+        none.counts["scored"],
+        _notes(benchmark, none, responses),
+        none.environment,
+        seed,
+        shlex.join(sys.argv),
+        datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        __version__,
+    )
+
+
+def _scale(metric: str, none: Result, results: Mapping[str, Mapping[float, Result]]) -> float:
+    """Return the largest magnitude of a score over everything that was scored."""
+    found = [none, *(result for levels in results.values() for result in levels.values())]
+    return max(abs(result.scores[metric].value) for result in found if metric in result.scores)
+
+
+def _described(distortion: Distortion, levels: list[float]) -> dict[str, Any]:
+    none = None if np.isinf(distortion.none) else distortion.none
+    return {"what": distortion.what, "unit": distortion.unit, "none": none, "levels": levels}
+
+
+def _notes(benchmark: Manifest, none: Result, responses: Sequence[Response]) -> list[str]:
+    notes = []
+    rewarding = [r for r in responses if r.verdict == "rewards" and none.scores[r.metric].kind == "kernel"]
+    if any(response.distortion in ("swap", "captions") for response in rewarding):
+        notes.append(
+            "Kernel distances compare only different clips, so they fall below zero where a clip has another one's real"
+            " sound or caption: an exact copy is then among the pairs."
+        )
+    if none.counts["scored"] < 30:
+        notes.append(f"{none.counts['scored']} clips: standard errors are unreliable for fewer than about 30.")
+    if none.counts["scored"] < none.counts["clips"]:
+        notes.append(f"{none.counts['clips'] - none.counts['scored']} of {len(benchmark)} clips were left out.")
+    return notes

@@ -1,0 +1,72 @@
+"""Ablations train what a change touches, take the rest, and end in one table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from safetensors.torch import load_file
+from training_support import tiny_recipe
+
+from t2av_bench.cli import main
+from t2av_bench.errors import UsageError
+from t2av_bench.models.training.ablation import ablate, variants
+from t2av_bench.models.training.config import load_config
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tiny_recipe().to_mapping()))
+    return path
+
+
+def test_every_variant_changes_one_thing_of_a_valid_recipe():
+    changes = variants(load_config("mini"))
+    assert set(changes) == {
+        "full", "operator-addition", "operator-cross_attention", "operator-lstm", "no-visual-clap", "no-controlnet",
+        "tuned-unet", "clips-1000", "clips-2000",
+    }  # fmt: skip
+    full = load_config("mini")
+    assert all(load_config("mini", change) != full for name, change in changes.items() if name != "full")
+
+
+def test_a_recipe_with_a_tuned_unet_is_compared_with_a_frozen_one():
+    assert variants(load_config("mini", ["stages.tune.steps=5"]))["frozen-unet"] == ("stages.tune.steps=0",)
+
+
+def test_variants_share_the_stages_that_a_change_does_not_touch(tmp_path: Path, recipe: Path):
+    output = tmp_path / "out"
+    rows = ablate(recipe, output, only=["full", "operator-lstm", "no-controlnet"])
+    assert [row["variant"] for row in rows] == ["full", "operator-lstm", "no-controlnet"]
+    assert all(0 <= float(row["event_f1"]) <= 1 for row in rows)
+
+    def trained(variant: str, stage: str) -> Path:
+        return output / variant / stage
+
+    for stage in ("vae", "clap", "unet", "frames", "fusion"):
+        assert not (trained("operator-lstm", stage) / "log.csv").exists()
+        assert (trained("operator-lstm", stage) / "final").is_dir()
+    assert (trained("operator-lstm", "control") / "log.csv").is_file()
+    weights = load_file(trained("operator-lstm", "control") / "final" / "control.safetensors")
+    assert any("lstm" in name for name in weights)
+    assert not trained("no-controlnet", "control").exists()
+    assert json.loads((output / "ablation.json").read_text()) == rows
+    assert (output / "ablation.md").read_text().startswith("| variant | event_f1 |")
+    assert (output / "ablation.png").stat().st_size > 1000
+
+
+def test_an_unknown_variant_is_named(tmp_path: Path, recipe: Path):
+    with pytest.raises(UsageError, match="no variant named 'operator-lsmt'. Did you mean 'operator-lstm'"):
+        ablate(recipe, tmp_path / "out", only=["operator-lsmt"])
+
+
+def test_the_command_lists_variants_and_checks_its_arguments(tmp_path: Path):
+    done = CliRunner().invoke(main, ["ablate", "--list", "-o", str(tmp_path)])
+    assert done.exit_code == 0
+    assert "operator-lstm                    model.control.operator=lstm" in done.output
+    done = CliRunner().invoke(main, ["ablate", "--data", "AC", "-o", str(tmp_path)])
+    assert (done.exit_code, "--data takes NAME=MANIFEST" in done.output) == (2, True)
