@@ -181,9 +181,9 @@ def _manifest_differences(first: dict[str, Any], other: dict[str, Any]) -> Itera
 
 
 def _protocol_differences(first: dict[str, Any], other: dict[str, Any]) -> Iterable[str]:
-    # What the features are is told by the extractors; the names of presets may differ.
+    # What the features are is told by the extractors, the names of presets may differ; a name says what it reproduces.
     for key in dict.fromkeys([*first, *other]):
-        if key not in ("features", "extractors") and first.get(key) != other.get(key):
+        if key not in ("features", "extractors", "reproduces") and first.get(key) != other.get(key):
             what = "protocols" if key == "name" else key.replace("_", " ")
             yield f"the {what} {'are' if what.endswith('s') else 'is'} {first.get(key)} and {other.get(key)}"
 

@@ -126,6 +126,7 @@ PROTOCOL_PRESETS: dict[str, Preset] = {
             (
                 "sound is resampled by a Kaiser-windowed sinc and truncated to 16 bits; embeddings are float16",
                 "a clip of one window makes the whole score NaN there; here it is absent, with this reason",
+                "with fewer windows than dimensions rounding may make the distance negative",
             ),
         ),
         Preset(
@@ -145,7 +146,8 @@ PROTOCOL_PRESETS: dict[str, Preset] = {
                 "KAD's bandwidth is the median distance of the evaluated set, against its paper's of the reference:"
                 " each system is measured with its own ruler",
                 "of more than 4096 windows, the median is that of 4096 drawn ones; theirs is of all",
-                "the Fréchet distance is float32 throughout: with fewer windows than dimensions it was up to 7 % off",
+                "the Fréchet distance is float32 throughout: with fewer windows than dimensions it was up to 7 % off,"
+                " and it may be negative",
             ),
         ),
         Preset(
@@ -181,7 +183,9 @@ PROTOCOL_PRESETS: dict[str, Preset] = {
             {"vggish": "vggish"},
             {_frechet("FAD-vggish", "vggish"): "frechet"},
             {"vggish": {"front_end": "frechet_audio_distance"}},
-            {"CLAP and EnCodec variants": "need packages of other projects"},
+            dict.fromkeys(
+                ("FAD-clap", "FAD-encodec"), "needs a network of another project, which is not part of t2av-bench"
+            ),
             ("sound is resampled by resampy, which loses 3 dB in VGGish's uppermost band",),
         ),
         Preset(

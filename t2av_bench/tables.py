@@ -129,9 +129,10 @@ def _grouped(lines: Sequence[str], scores: Sequence[Score]) -> list[str]:
 
 
 def _plain_one(result: Result) -> str:
+    features, protocol = result.protocol["features"], result.protocol["name"]
     head = (
         f"{result.system['name']} on {result.manifest['name']} ({result.counts['scored']} of {result.counts['clips']}"
-        f" clips), {result.protocol['features']} features, protocol {result.protocol['name']}"
+        f" clips),{'' if features == protocol else f' {features} features,'} protocol {protocol}"
     )
     shown = [column for column in _COLUMNS if any(_judgement(score, column) for score in result.scores.values())]
     header = ("score", "", "value", "± s.e.", *shown, "clips", "samples", "d", "rank")

@@ -17,7 +17,7 @@ from t2av_bench.cli import main
 from t2av_bench.companions import ClipArrays, ClipSet
 from t2av_bench.companions.peers import FORMULAS, measures_of
 from t2av_bench.companions.scores import Companions, score_companions
-from t2av_bench.errors import UsageError
+from t2av_bench.errors import ComparisonError, UsageError
 from t2av_bench.manifests import Clip
 from t2av_bench.manifests.mini import render
 from t2av_bench.manifests.mini.predictions import write_prediction_sets
@@ -27,6 +27,7 @@ from t2av_bench.models.extractors.registry import extractor_class
 from t2av_bench.presets import PROTOCOL_PRESETS
 from t2av_bench.protocol import make_protocol
 from t2av_bench.scoring import FRECHET_PARTS
+from t2av_bench.tables import format_results
 
 Rows = Sequence[npt.NDArray[np.float32]]
 
@@ -235,8 +236,16 @@ def test_an_evaluation_says_whose_protocol_it_is_and_what_is_odd_about_it(world:
     assert "kadtk: KAD is multiplied by 100" in result.notes
     assert "the protocol is that of YoonjinXD/kadtk, not t2av-bench/1" in result.not_comparable_because
     assert not any("features" in reason for reason in result.not_comparable_because)
+    assert "swapped on manifest (4 of 4 clips), protocol kadtk" in format_results([result], "plain")
     result.save(tmp_path / "r.json")
     assert tb.Result.load(tmp_path / "r.json") == result
+
+
+def test_results_of_two_toolkits_are_not_compared(world: Path):
+    found = [run(world, name, system=name, metrics=["FAD-vggish"]) for name in ("kadtk", "fadtk")]
+    with pytest.raises(ComparisonError, match="the protocols are kadtk and fadtk") as caught:
+        tb.compare(found)
+    assert "reproduces" not in str(caught.value)
 
 
 def test_our_own_protocol_has_no_word_of_it(world: Path):
