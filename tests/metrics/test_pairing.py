@@ -8,7 +8,7 @@ import pytest
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import Balance, JointStats, alignment_index
-from t2av_bench.metrics.influence import alignment_index_influence
+from t2av_bench.metrics.index_influence import alignment_index_influence
 from t2av_bench.metrics.pairing import derangements, re_paired
 from t2av_bench.metrics.uncertainty import clustered_stderr
 
