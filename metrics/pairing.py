@@ -24,8 +24,8 @@ from t2av_bench.metrics.stats import Float64Array, JointStats
 from t2av_bench.metrics.uncertainty import ClipIds, checked_clips
 
 DRAWS = 8
-# Re-pairings have a stream of random numbers of their own: a set whose sounds were swapped by the same derangement would
-# be put right again by it.
+# Re-pairings have a stream of random numbers of their own: a derangement would put a set right again whose sounds were
+# swapped by the same one.
 _STREAM = 8
 
 
