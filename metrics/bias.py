@@ -1,10 +1,12 @@
-r"""The bias of a Fréchet distance: two corrections, and the distance that reality has from itself.
+r"""The bias of a Fréchet distance: three corrections, and the distance that reality has from itself.
 
 A Fréchet distance of n windows is too large by roughly a constant / n: covariances fitted to few windows differ more
-than the true ones. Three ways to deal with that, each for the same clips on both sides:
+than the true ones. Ways to deal with that, each for the same clips on both sides:
 
 :func:`half_split_corrected`
     2 · FD(n) - mean FD(n / 2): removes the 1 / n term, with about the spread of the plain score.
+:func:`quarter_split_corrected`
+    Removes the next term, too. What ``evaluate`` reports as corrected where there are 4 d windows.
 :func:`frechet_infinity`
     Intercept of FD against 1 / n over subsets drawn *without* replacement.
 :func:`real_floor`

@@ -1,4 +1,4 @@
-r"""Influence of each window on a Fréchet distance or an alignment index.
+r"""Influence of each window on a Fréchet distance.
 
 A squared Fréchet distance is a smooth function of two sets of windows. Its derivative with respect to the weight of one
 window is that window's *influence* (Hampel 1974). With :math:`\delta = \mu_r - \mu_g` and
@@ -8,7 +8,7 @@ is
 .. math:: 2(x-\mu_r)^\top\delta + (x-\mu_r)^\top(I-M)(x-\mu_r) - \operatorname{tr}((I-M)\Sigma_r)
 
 and likewise on the generated side, with the sides exchanged. Standard errors and clip contributions are made of it
-(:mod:`t2av_bench.metrics.uncertainty`).
+(:mod:`t2av_bench.metrics.uncertainty`); :mod:`t2av_bench.metrics.index_influence` does the same for alignment indices.
 
 Arithmetic
 ----------
@@ -27,6 +27,7 @@ distance between positive definite matrices, 2019 (derivative of the trace term)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -34,8 +35,6 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
-from t2av_bench.errors import MetricError
-from t2av_bench.metrics.joint import index_distances
 from t2av_bench.metrics.stats import Float64Array, JointStats, as_stats, check_same_blocks
 
 # Ratio of the smallest to the largest eigenvalue of Σ_r^½ Σ_g Σ_r^½ above which their fourth roots are accurate.
@@ -113,6 +112,27 @@ class InfluenceMap:
         """
         return self._generated.influence(np.asarray(rows, dtype=np.float64), independent or [slice(None)])
 
+    def generated_block(self, generated: JointStats, block: str) -> Callable[[Float64Array], Float64Array]:
+        """Return the part of the generated side's influence that depends on one block of a row alone.
+
+        Parameters
+        ----------
+        generated
+            The statistics the map was fitted on.
+        block
+            Name of the block.
+
+        Returns
+        -------
+        callable
+            From rows of the block, shape (m, dimension), to influences, shape (m,), with mean 0.
+        """
+        part = slice(*generated.span(block))
+        covariance, root = generated.select(block).covariance, self._generated.root[part]
+        centre = float(np.trace(covariance)) - float(np.sum(root * (covariance @ root)))
+        alone = _Side(self._generated.mean[part], self._generated.shift[part], root, centre, self._generated.n)
+        return lambda rows: alone.influence(rows, [slice(None)])
+
 
 @dataclass(frozen=True)
 class _Side:
@@ -166,91 +186,6 @@ def frechet_influence(reference: npt.ArrayLike, generated: npt.ArrayLike) -> Inf
     """
     x, y = (np.asarray(rows, dtype=np.float64) for rows in (reference, generated))
     fitted = InfluenceMap.fit(as_stats(x, "reference"), as_stats(y, "generated"))
-    return Influence(fitted.reference(x), fitted.generated(y))
-
-
-@dataclass(frozen=True)
-class IndexInfluenceMap:
-    """The influence function of an alignment index, fitted on balanced statistics and applied to any balanced rows.
-
-    The index is a function of three distances, so its influence follows from theirs by the chain rule. The balancing
-    maps count as fixed.
-    """
-
-    _joint: InfluenceMap
-    _unpaired: InfluenceMap
-    _audio: InfluenceMap
-    _parts: list[slice]  # audio and condition columns
-    _loss: float
-    _possible: float
-
-    @classmethod
-    def fit(cls, reference: JointStats, generated: JointStats) -> IndexInfluenceMap:
-        """Fit on both sides' statistics over ``audio``, first, and one condition.
-
-        Raises
-        ------
-        MetricError
-            If the index is undefined.
-        """
-        distances = index_distances(reference, generated)
-        audio_dim = reference.dims["audio"]
-        return cls(
-            InfluenceMap.fit(reference, generated),
-            InfluenceMap.fit(reference, generated.without_cross("audio")),
-            InfluenceMap.fit(reference.select("audio"), generated.select("audio")),
-            [slice(0, audio_dim), slice(audio_dim, None)],
-            distances.joint - distances.audio_only,
-            distances.unpaired - distances.audio_only,
-        )
-
-    def reference(self, rows: npt.ArrayLike) -> Float64Array:
-        """Return the influence of balanced rows (n, d) of the reference side, shape (n,)."""
-        x = np.asarray(rows, dtype=np.float64)
-        audio = self._audio.reference(x[:, self._parts[0]])
-        return self._chained(audio, self._joint.reference(x), self._unpaired.reference(x))
-
-    def generated(self, rows: npt.ArrayLike) -> Float64Array:
-        """Return the influence of balanced rows (m, d) of the generated side, shape (m,)."""
-        y = np.asarray(rows, dtype=np.float64)
-        audio = self._audio.generated(y[:, self._parts[0]])
-        unpaired = self._unpaired.generated(y, independent=self._parts)
-        return self._chained(audio, self._joint.generated(y), unpaired)
-
-    def _chained(self, audio: Float64Array, joint: Float64Array, unpaired: Float64Array) -> Float64Array:
-        loss = (joint - audio) / self._possible
-        return np.asarray(self._loss / self._possible**2 * (unpaired - audio) - loss)
-
-
-def alignment_index_influence(reference: npt.ArrayLike, generated: npt.ArrayLike, audio_dim: int) -> Influence:
-    """Influence of every window on the alignment index of audio with a condition.
-
-    Parameters
-    ----------
-    reference, generated
-        Balanced rows of shape (n, d) and (m, d), the audio columns first. The balancing maps count as fixed.
-    audio_dim
-        Number of audio columns.
-
-    Returns
-    -------
-    Influence
-        Dimensionless, as the index.
-
-    Raises
-    ------
-    MetricError
-        If shapes do not fit, a value is not finite, or the index is undefined because the reference's audio does not
-        covary with the condition.
-    """
-    x, y = (np.asarray(rows, dtype=np.float64) for rows in (reference, generated))
-    if x.ndim != 2 or not 0 < audio_dim < x.shape[1]:
-        raise MetricError(f"`audio_dim` must lie between 1 and the dimension - 1; got {audio_dim} for {x.shape}")
-    dims = {"audio": audio_dim, "condition": x.shape[1] - audio_dim}
-    sides = JointStats(dims), JointStats(dims)
-    for stats, rows in zip(sides, (x, y), strict=True):
-        stats.update(audio=rows[:, :audio_dim], condition=rows[:, audio_dim:])
-    fitted = IndexInfluenceMap.fit(*sides)
     return Influence(fitted.reference(x), fitted.generated(y))
 
 

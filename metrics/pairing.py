@@ -13,17 +13,23 @@ The cost is one joint distance per re-pairing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics.stats import JointStats
+from t2av_bench.metrics.stats import Float64Array, JointStats
 from t2av_bench.metrics.uncertainty import ClipIds, checked_clips
 
 DRAWS = 8
+# Re-pairings have a stream of random numbers of their own: a derangement would put a set right again whose sounds were
+# swapped by the same one.
+_STREAM = 8
 
 
-def derangements(clips_n: int, *, draws: int = DRAWS, seed: int = 0) -> list[npt.NDArray[np.intp]]:
+def derangements(clips_n: int, *, draws: int = DRAWS, seed: int | Sequence[int] = 0) -> list[npt.NDArray[np.intp]]:
     """Draw permutations that leave no clip in its place.
 
     Parameters
@@ -56,6 +62,92 @@ def derangements(clips_n: int, *, draws: int = DRAWS, seed: int = 0) -> list[npt
     return found
 
 
+class Pairs(NamedTuple):
+    """Sounds of some clips with the conditions they are put with in one draw, row by row.
+
+    Attributes
+    ----------
+    audio, condition
+        Rows, shapes (n, d) and (n, q).
+    sound_clips, condition_clips
+        Number of the clip that each row's sound, and condition, is of, shapes (n,).
+    """
+
+    audio: Float64Array
+    condition: Float64Array
+    sound_clips: npt.NDArray[np.intp]
+    condition_clips: npt.NDArray[np.intp]
+
+
+class RePairing:
+    """Random pairings of every clip's sound with the condition of another clip.
+
+    Sounds are added a few clips at a time and not kept; conditions are, at most 64 axes of them: 90 MB for 177,000
+    windows.
+
+    Parameters
+    ----------
+    conditions
+        Balanced condition rows of each clip, one per window of its own sound, shapes (windows, q). A caption is one row
+        repeated.
+    audio_dim
+        Dimension of the sounds.
+    block
+        Name of the condition.
+    draws, seed
+        As for :func:`derangements`.
+
+    Attributes
+    ----------
+    stats
+        Of each draw, over ``audio`` and the condition.
+
+    Raises
+    ------
+    MetricError
+        If there are fewer than two clips.
+    """
+
+    def __init__(
+        self,
+        conditions: Sequence[Float64Array],
+        audio_dim: int,
+        *,
+        block: str = "video",
+        draws: int = DRAWS,
+        seed: int = 0,
+    ) -> None:
+        self._conditions = conditions
+        self._block = block
+        self.clips_n = len(conditions)
+        self.partners = derangements(self.clips_n, draws=draws, seed=(seed, _STREAM))
+        self.stats = [JointStats({"audio": audio_dim, block: conditions[0].shape[1]}) for _ in self.partners]
+
+    def pairs(self, draw: int, first: int, sounds: Sequence[Float64Array]) -> Pairs:
+        """Pair the sounds of consecutive clips, from number ``first`` on, shapes (windows, d).
+
+        Where the other clip has more windows than the sound, the sound's are used again from its first; where fewer,
+        the first ones.
+        """
+        own = np.arange(first, first + len(sounds))
+        others = self.partners[draw][own]
+        conditions = [self._conditions[other] for other in others]
+        counts = [len(rows) for rows in conditions]
+        audio = [
+            sound if len(sound) == count else sound[np.arange(count) % len(sound)]
+            for sound, count in zip(sounds, counts, strict=True)
+        ]
+        return Pairs(
+            np.concatenate(audio), np.concatenate(conditions), np.repeat(own, counts), np.repeat(others, counts)
+        )
+
+    def add(self, first: int, sounds: Sequence[Float64Array]) -> None:
+        """Count the sounds of consecutive clips, from number ``first`` on; each clip once."""
+        for draw, stats in enumerate(self.stats):
+            pairs = self.pairs(draw, first, sounds)
+            stats.update(audio=pairs.audio, **{self._block: pairs.condition})
+
+
 def re_paired(
     audio: npt.ArrayLike,
     condition: npt.ArrayLike,
@@ -65,7 +157,7 @@ def re_paired(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> list[JointStats]:
-    """Pair every clip's condition with the sound of another clip, window by window.
+    """Pair every clip's sound with the condition of another clip, window by window.
 
     Parameters
     ----------
@@ -81,8 +173,8 @@ def re_paired(
     Returns
     -------
     list of JointStats
-        Over ``audio`` and the condition, one per draw; for :func:`~t2av_bench.metrics.alignment_index`. Where the other
-        clip has fewer windows, they are used again from its first; of more, the first ones.
+        Over ``audio`` and the condition, one per draw; for :func:`~t2av_bench.metrics.alignment_index`. Clips may have
+        unequal numbers of windows; see :meth:`RePairing.pairs`.
 
     Raises
     ------
@@ -95,10 +187,6 @@ def re_paired(
     _, inverse = np.unique(checked_clips(clips, len(sound), "clips"), return_inverse=True)
     order = np.argsort(inverse, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(inverse))[:-1])
-    found = []
-    for partners in derangements(len(members), draws=draws, seed=seed):
-        stats = JointStats({"audio": sound.shape[1], block: pictures.shape[1]})
-        rows = [np.resize(members[partner], len(own)) for own, partner in zip(members, partners, strict=True)]
-        stats.update(audio=sound[np.concatenate(rows)], **{block: pictures[order]})
-        found.append(stats)
-    return found
+    pairing = RePairing([pictures[rows] for rows in members], sound.shape[1], block=block, draws=draws, seed=seed)
+    pairing.add(0, [sound[rows] for rows in members])
+    return pairing.stats

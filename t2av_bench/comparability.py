@@ -13,7 +13,7 @@ from t2av_bench.results import Result
 
 _SHOWN = 3
 # Settings of a score that decide its value; others are found in the data, such as what it is for shuffled pairs.
-_CHOICES = ("seed", "splits", "k", "bandwidth_rows", "bandwidth_seed", "tolerance_s", "max_offset_s")
+_CHOICES = ("null", "draws", "seed", "splits", "k", "bandwidth_rows", "bandwidth_seed", "tolerance_s", "max_offset_s")
 
 
 class Entry(NamedTuple):

@@ -15,7 +15,8 @@ import numpy as np
 
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.metrics import METRICS, Balance, MetricSpec
-from t2av_bench.metrics.influence import IndexInfluenceMap, InfluenceMap
+from t2av_bench.metrics.index_influence import RePairedIndexMap
+from t2av_bench.metrics.influence import InfluenceMap
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr
@@ -29,7 +30,7 @@ BATCH_CLIPS = 64
 _ROUNDING = 1e-9
 
 Sides = tuple[SideStats, SideStats]
-_InfluenceMap = InfluenceMap | IndexInfluenceMap
+_InfluenceMap = InfluenceMap | RePairedIndexMap
 
 
 def clip_contributions(
@@ -107,6 +108,8 @@ def _second_pass(
                 starts = np.cumsum([0, *samples.counts(spec)[:-1]])
                 values = np.add.reduceat(influence(samples.of(spec)), starts) / side.of(spec).n
                 totals[name][first : first + len(batch)] += values
+                if which == 1 and isinstance(fitted, RePairedIndexMap):
+                    totals[name] += fitted.re_paired(first, samples.sounds())
     return totals
 
 
@@ -121,6 +124,11 @@ class _Samples:
     def of(self, spec: MetricSpec) -> Float64Array:
         """Return the rows a score is over, shape (rows, d)."""
         return np.concatenate([self._block(block, spec.kind != "raw") for block in spec.blocks], axis=1)
+
+    def sounds(self) -> list[Float64Array]:
+        """Return each clip's balanced sound, shape (rows, d)."""
+        counts = [len(rows["audio"]) for rows in self._clips]
+        return np.split(self._block("audio", True), np.cumsum(counts)[:-1])
 
     def counts(self, spec: MetricSpec) -> list[int]:
         """Return the number of rows of each clip."""

@@ -3,7 +3,7 @@
 ::
 
     Manifest ─► match predictions ─► check every file ─► embed reference + predictions ─► statistics ─► Fréchet scores
-    ─► contributions of clips, standard errors ─► companion scores ─► Result
+    ─► alignment indices ─► contributions of clips, standard errors ─► companion scores ─► Result
 
 Read :func:`evaluate` from top to bottom; each step is a function of the module it names.
 """
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from t2av_bench._version import __version__
+from t2av_bench.alignment import with_indices
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.checking import check_files
 from t2av_bench.companions.peers import measures_of
@@ -176,7 +177,9 @@ def evaluate(
         reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
         generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
         sides = reference.whole, generated.whole
-        plain = score_all(choices, *sides, len(scored), influence=uncertainty != "none")
+        influence = uncertainty != "none"
+        plain = score_all(choices, *sides, len(scored), influence=influence)
+        plain = with_indices(plain, choices, jobs, cache, sides, seed, influence=influence)
         judged = with_bias(plain.scores, (reference, generated), plain.balance, uncertainty, seed)
         contributions = clip_contributions(jobs, cache, choices.pooling, sides, plain)
         clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance, events)

@@ -51,17 +51,24 @@ class Score:
     n_undefined
         Clips for which the score is undefined and that it leaves out; not among ``n_clips``.
     corrected
-        Fréchet distance without the leading term of its bias
-        (:func:`~t2av_bench.metrics.bias.half_split_corrected`); ``stderr`` is its standard error too.
+        What the Fréchet distance would be over very many clips like these: without the part that a finite set adds to
+        any distance. An estimate, which may fall slightly below 0 where the truth is near 0. ``settings["correction"]``
+        says how it was made: ``quarter-split`` (from 4 d windows and 8 clips on) or ``half-split``, which leaves some
+        of that part in place where windows of a clip resemble each other; see
+        :func:`~t2av_bench.metrics.groups.grouped_correction`. ``stderr`` serves as its standard error.
     fd_infinity
-        Fréchet distance extrapolated to infinitely many clips.
-    floor, floor_spread, floor_score
-        Mean distance between disjoint halves of the reference and its standard deviation over the halvings, and the
-        system's mean distance on the same footing: generated clips of one half against the reference of the other.
+        The same, estimated by another way: extrapolated over subsets of clips. Noisier.
+    floor, floor_spread
+        What reality scores against other clips of reality: mean distance between two disjoint halves of the reference,
+        and its standard deviation over the halvings. Not 0, as the halves hold different clips, and few of them.
+    floor_score
+        What the system scores in the place of the second half: mean distance of its sounds for one half of the clips
+        from the real sounds of the other. To be compared with ``floor``, and with ``floor`` alone: a system as good as
+        reality scores the floor. ``value`` is over more clips, and the same ones on both sides, and may lie below it.
     withheld
         Why any of these is None, by name.
     settings
-        Choices behind a companion, such as the bandwidth of a kernel.
+        Choices behind the score, such as the bandwidth of a kernel or the seed of an index's re-pairings.
     """
 
     value: float

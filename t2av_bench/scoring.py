@@ -12,9 +12,10 @@ import numpy.typing as npt
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics import Balance, JointStats, MetricSpec, alignment_index, frechet_distance
+from t2av_bench.metrics import Balance, JointStats, MetricSpec, frechet_distance
 from t2av_bench.metrics.groups import united
-from t2av_bench.metrics.influence import IndexInfluenceMap, InfluenceMap
+from t2av_bench.metrics.index_influence import RePairedIndexMap
+from t2av_bench.metrics.influence import InfluenceMap
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.protocol import Pooling, Protocol
 from t2av_bench.results import Score
@@ -166,20 +167,22 @@ class Scored(NamedTuple):
     scores: dict[str, Score]
     absent: dict[str, str]
     balance: Balance | None
-    maps: dict[str, InfluenceMap | IndexInfluenceMap]
+    maps: dict[str, InfluenceMap | RePairedIndexMap]
 
 
 def score_all(
     protocol: Protocol, reference: SideStats, generated: SideStats, n_clips: int, *, influence: bool = True
 ) -> Scored:
-    """Compute every Fréchet score of the protocol; :mod:`t2av_bench.contributions` adds the standard errors.
+    """Compute every Fréchet distance of the protocol; :mod:`t2av_bench.alignment` adds the indices.
 
-    ``influence`` fits the influence functions that these are made of; large distances come from them at no further
-    cost.
+    The standard errors come from :mod:`t2av_bench.contributions`; ``influence`` fits the influence functions that these
+    are made of. Large distances come from them at no further cost.
     """
     found = Scored({}, {}, None, {})
     for spec in protocol.frechet:
         name = spec.name
+        if spec.kind == "index":
+            continue
         ref, gen = reference.of(spec), generated.of(spec)
         try:
             if spec.kind != "raw" and found.balance is None:
@@ -187,11 +190,10 @@ def score_all(
             over = score_stats(spec, ref, found.balance), score_stats(spec, gen, found.balance)
             value = None
             if influence:
-                kind = IndexInfluenceMap if spec.kind == "index" else InfluenceMap
-                found.maps[name] = fitted = kind.fit(*over)
-                value = fitted.distance if isinstance(fitted, InfluenceMap) else None
+                found.maps[name] = fitted = InfluenceMap.fit(*over)
+                value = fitted.distance
             if value is None:
-                value = alignment_index(*over) if spec.kind == "index" else frechet_distance(*over)
+                value = frechet_distance(*over)
             sizes = n_clips, over[0].n, over[0].d, over[0].rank
             found.scores[name] = Score(value, None, spec.kind, spec.higher_is_better, spec.version, *sizes)
         except MetricError as error:

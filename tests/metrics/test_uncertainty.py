@@ -8,7 +8,8 @@ from scipy import stats
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import Balance, JointStats, alignment_index, frechet_distance
 from t2av_bench.metrics.bias import half_split_corrected
-from t2av_bench.metrics.influence import alignment_index_influence, frechet_influence
+from t2av_bench.metrics.index_influence import alignment_index_influence
+from t2av_bench.metrics.influence import frechet_influence
 from t2av_bench.metrics.uncertainty import (
     Contributions,
     clip_contributions,
