@@ -39,7 +39,7 @@ _COMMANDS = {
     "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
     "protocols": ("t2av_bench.cli.protocols:protocols", "List the protocols of other toolkits, or show one."),
     "doctor": ("t2av_bench.cli.doctor:doctor", "Say what works here, what is missing and how to get it."),
-    "demo": ("t2av_bench.cli.demo:demo", "Score prediction sets of known quality on the built-in mini world."),
+    "demo": ("t2av_bench.cli.demo:demo", "Score sounds of known quality on the built-in mini world."),
 }
 _SHOWN = 20
 
