@@ -21,6 +21,9 @@ class _NoBar:
     def set_description(self, what: str) -> None:
         pass
 
+    def set_postfix(self, refresh: bool = True, **shown: Any) -> None:
+        pass
+
 
 def progress_bar(total: int, what: str, unit: str, wanted: bool = True) -> Any:
     """Return a tqdm bar on stderr with rate and remaining time; silent off a terminal or with nothing to do."""
