@@ -84,8 +84,8 @@ class SetValue(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ClipMeasure(ABC):
-    """A score that is a mean over clips, or a ratio of sums over clips.
+class _Measure(ABC):
+    """What every companion score has.
 
     Attributes
     ----------
@@ -99,6 +99,11 @@ class ClipMeasure(ABC):
     def spec(self) -> MetricSpec:
         """The score's entry in the catalogue."""
         return METRICS[self.name]
+
+
+@dataclass(frozen=True)
+class ClipMeasure(_Measure):
+    """A score that is a mean over clips, or a ratio of sums over clips; ``name`` is one of ``METRICS``."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -125,21 +130,8 @@ class ClipMeasure(ABC):
 
 
 @dataclass(frozen=True)
-class SetMeasure(ABC):
-    """A score of the two sets of clips as a whole.
-
-    Attributes
-    ----------
-    name
-        Of :data:`t2av_bench.metrics.METRICS`.
-    """
-
-    name: str
-
-    @property
-    def spec(self) -> MetricSpec:
-        """The score's entry in the catalogue."""
-        return METRICS[self.name]
+class SetMeasure(_Measure):
+    """A score of the two sets of clips as a whole; ``name`` is one of ``METRICS``."""
 
     @abstractmethod
     def measure(self, clips: ClipSet, seed: int) -> SetValue:
