@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.cache import EmbeddingCache
+from t2av_bench.cache import EmbeddingCache, unchanged
 from t2av_bench.errors import ManifestError, MediaError, MetricError, T2AVBenchError
 from t2av_bench.models.extractors import ClipSource, Extractor
 from t2av_bench.progress import progress_bar
@@ -174,7 +174,8 @@ def embed_captions(jobs: Sequence[EmbeddingJob], cache: EmbeddingCache) -> dict[
 
 def _load(job: EmbeddingJob) -> npt.NDArray[Any]:
     """Run the CPU part in a worker, and hold it to its promise."""
-    inputs = job.extractor.load(job.source)
+    with unchanged(job.source.path, job.source.state):
+        inputs = job.extractor.load(job.source)
     if len(inputs) != job.shape[0]:
         raise MediaError(
             job.source.path, f"gives {len(inputs)} windows where the clip's duration asks for {job.shape[0]}"

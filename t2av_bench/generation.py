@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import Problem, ProblemsError, UsageError
-from t2av_bench.files import replacing
+from t2av_bench.files import remove_leftovers, replacing
 from t2av_bench.generation_record import Sampling, agree_on_settings, settings_record
 from t2av_bench.manifests import Clip, Manifest, load_manifest
 from t2av_bench.naming import locate_media
@@ -102,6 +102,7 @@ def generate(
     target = Path(out)
     pipeline = load_pipeline(folder, device)
     agree_on_settings(target, settings_record(folder, benchmark, sampling, pipeline))
+    remove_leftovers(target)
     missing = [clip for clip in clips if not (target / f"{clip.clip_id}.wav").is_file()]
     problems: list[Problem] = []
     with progress_bar(len(missing), "generate", "clip", wanted=progress) as bar:

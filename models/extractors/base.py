@@ -54,12 +54,15 @@ class ClipSource:
         The clip's range inside the file, in seconds.
     caption
         The clip's text; unused by audio and video extractors.
+    state
+        The file's size and times when its content was hashed, see :func:`t2av_bench.cache.unchanged`; may be empty.
     """
 
     path: Path
     start_s: float
     duration_s: float
     caption: str = ""
+    state: str = ""
 
 
 def window_starts_s(
