@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import signal
 import sys
 import time
 from collections import deque
@@ -35,8 +36,13 @@ _JOBS_PER_WORKER = 2
 _SMALL_JOB_BYTES = 16_384
 # A job that was in a worker when it died without anyone's fault is tried this often.
 _TRIES = 3
+# In place of the index of the job that is to blame.
+_NOBODY = -1
 # What reading from a worker that has died gives.
 _DEAD = (-1, None)
+# Exit codes that tell nothing of the job: SIGTERM goes to all processes of a cluster's job at once, and the second is
+# what is known of a worker when its fork server has been ended, too.
+_NOBODYS_FAULT = (-signal.SIGTERM, 255)
 # How long the exit code of a process may take to arrive once its pipe has broken.
 _EXIT_S = 5.0
 
@@ -171,7 +177,9 @@ class _Pool:
             outcome = worker.receive()
             if outcome is _DEAD:
                 worker.process.join(_EXIT_S)
-                yield from self._bury(worker, worker.running.value, crash_reason(worker.process.exitcode))
+                code = worker.process.exitcode
+                culprit = _NOBODY if code in _NOBODYS_FAULT else worker.running.value
+                yield from self._bury(worker, culprit, crash_reason(code))
             elif outcome is not None:
                 yield outcome
         now_s = time.monotonic()
@@ -192,7 +200,7 @@ class _Pool:
         """Remove a worker; the culprit fails, its other jobs go to another worker."""
         worker.stop()
         self._workers.remove(worker)
-        if worker.running.value == STARTING:
+        if worker.running.value == STARTING and worker.process.exitcode not in _NOBODYS_FAULT:
             raise UsageError(
                 f"A loader process could not start (exit code {worker.process.exitcode}). In a script that defines its "
                 'own extractors, put the call under `if __name__ == "__main__":`, or use num_workers=0.'
