@@ -17,15 +17,16 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any, TypeVar
 
 from t2av_bench._loader_process import STARTING, JobFailure, crash_reason, failure_of, serve
-from t2av_bench.errors import T2AVBenchError, UsageError
+from t2av_bench.errors import MediaError, T2AVBenchError, UsageError
 
-__all__ = ["JobFailure", "run_jobs"]
+__all__ = ["JobFailure", "run_jobs", "run_one"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -66,7 +67,8 @@ def run_jobs(
     jobs
         Taken one by one as workers become free, at most two per worker ahead.
     num_workers
-        Processes; 0 runs everything in this process, in order, without protection from crashes.
+        Processes; 0 runs everything in this process, in order: there, a file that crashes the decoder ends the run
+        without a word, and one that makes it wait for ever holds it up.
     timeout_s
         A job that takes longer is given up and its worker stopped; None waits for ever.
     initializer
@@ -92,6 +94,28 @@ def run_jobs(
     if num_workers == 0 or multiprocessing.current_process().daemon:  # a daemon may not have children
         return _run_here(function, jobs, initializer)
     return _run_pool(function, jobs, num_workers, timeout_s, initializer)
+
+
+def run_one(function: Callable[[Job], Result], job: Job, path: str | Path) -> Result:
+    """Run a function that reads one media file in a process of its own, which may crash alone.
+
+    Parameters
+    ----------
+    function, job
+        As for :func:`run_jobs`.
+    path
+        The file.
+
+    Raises
+    ------
+    T2AVBenchError
+        What the function raised on purpose; a :class:`MediaError` if its process died or ran out of time.
+    """
+    with closing(run_jobs(function, [job], num_workers=1)) as outcomes:
+        ((_, outcome),) = outcomes
+    if isinstance(outcome, JobFailure):
+        raise outcome.error or MediaError(path, outcome.reason)
+    return outcome
 
 
 def _run_here(

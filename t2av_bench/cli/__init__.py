@@ -45,22 +45,8 @@ _COMMANDS = {
 _SHOWN = 20
 # Reasons of the disk, its rights and its server, of which a program can only tell.
 _OF_THE_SYSTEM = frozenset(
-    getattr(errno, name)
-    for name in [
-        "EACCES",
-        "EPERM",
-        "EROFS",
-        "ENOSPC",
-        "EDQUOT",
-        "EFBIG",
-        "EIO",
-        "ESTALE",
-        "EMFILE",
-        "ENFILE",
-        "ENAMETOOLONG",
-        "ENOTDIR",
-    ]
-    if hasattr(errno, name)
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE)
+    + (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
 )
 
 
