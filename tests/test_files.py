@@ -40,7 +40,7 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path):
         assert is_temporary(temporary)
         assert temporary.suffix == ".txt"
     assert (tmp_path / "a.txt").read_text() == "one"
-    with pytest.raises(KeyboardInterrupt, match="^$"), replacing(tmp_path / "a.txt") as temporary:
+    with suppress(KeyboardInterrupt), replacing(tmp_path / "a.txt") as temporary:
         temporary.write_text("two")
         raise KeyboardInterrupt
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from small_world import World, make_world
+from small_world import Whole, World, make_world
 from warm_commands import WarmCommands, warm_commands
 
 
@@ -20,3 +20,12 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCommands]
     modules = ("t2av_bench.evaluation", "t2av_bench.companions.peers", "t2av_bench.results", "scipy.linalg")
     with warm_commands(folder, *modules, T2AV_BENCH_HOME=str(folder / "home")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def evaluated(world: World, commands: WarmCommands, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """An evaluation to compare with."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    ended = commands.run(*world.evaluate(folder, "--num-workers", "1"))
+    assert ended.code == 0, ended.output
+    return Whole(folder, ended.took_s)
