@@ -5,7 +5,6 @@ The moments are drawn from a seed, evenly over the time that a run takes without
 
 from __future__ import annotations
 
-import hashlib
 import random
 import signal
 import time
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import web_server
+from registering import registered
 from small_world import Whole, World, listing
 from t2av_support import open_gates, tiny_config
 from warm_commands import WarmCommands, warm_commands
@@ -114,32 +114,17 @@ def test_a_generation(
     assert found == whole
 
 
-# What the child does first: the register's entry leads to the tests' server.
-_REGISTER = """
-import os
-from dataclasses import replace
-from t2av_bench.models.extractors.catalogue import WEIGHTS
-os.environ["T2AV_BENCH_HOME"] = {home!r}
-known = dict(sha256={sha256!r}, md5=None, content_sha256=None, bytes_n={bytes_n})
-WEIGHTS["vggish"] = replace(WEIGHTS["vggish"], url={url!r}, **known)
-"""
-
-
 @pytest.mark.parametrize("share", moments("download", 2))
 def test_a_download(commands: WarmCommands, server: web_server.Server, tmp_path: Path, share: float):
     content = np.random.default_rng(0).bytes(3_000_000)
     server.files["/vggish"] = content
     server.script[:] = [web_server.slow(0.05)] * 4  # ten pieces, half a second
 
-    def register(home: Path) -> str:
-        url, sha256 = f"{server.url}/vggish", hashlib.sha256(content).hexdigest()
-        return _REGISTER.format(home=str(home), sha256=sha256, bytes_n=len(content), url=url)
-
     args = ["download", "weights", "--only", "vggish"]
-    whole = commands.run(*args, before=register(tmp_path / "whole"))
+    whole = commands.run(*args, before=registered(server.url, content, tmp_path / "whole"))
     assert whole.code == 0, whole.output
-    kill(commands, args, share * whole.took_s, before=register(tmp_path / "killed"))
-    ended = commands.run(*args, before=register(tmp_path / "killed"))
+    kill(commands, args, share * whole.took_s, before=registered(server.url, content, tmp_path / "killed"))
+    ended = commands.run(*args, before=registered(server.url, content, tmp_path / "killed"))
     assert ended.code == 0, ended.output
     assert listing(tmp_path / "killed") == listing(tmp_path / "whole")
     (file,) = list((tmp_path / "killed").rglob("*.pth"))
