@@ -82,7 +82,7 @@ def clip_jobs(
         if extractor.modality == "text":
             return _caption_job(clip, extractor)
         key = entry_key(checked.contents[path], start_s, clip.duration_s, extractor.fingerprint)
-        return EmbeddingJob(key, extractor, ClipSource(path, start_s, clip.duration_s))
+        return EmbeddingJob(key, extractor, ClipSource(path, start_s, clip.duration_s, state=checked.states[path]))
 
     reference, generated = media[clip.clip_id], matching.files[clip.clip_id]
     side = {
