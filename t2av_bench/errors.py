@@ -10,6 +10,7 @@
     ├── PrerequisiteError  something has to be fetched or installed first: says how
     ├── DownloadError      a file could not be fetched: names the address and where to put it by hand
     ├── CacheError         the embedding cache cannot be read or written
+    ├── PackError          a reference pack is damaged, or not one of this manifest and these extractors
     ├── ResultError        a result file does not follow the schema
     ├── TrainingError      training cannot go on: names the stage, the step and the last good checkpoint
     ├── TableError         a table that a person wrote is malformed: names the row and the column
@@ -130,6 +131,22 @@ class DownloadError(T2AVBenchError):
 
 class CacheError(T2AVBenchError):
     """The embedding cache cannot be read or written."""
+
+
+class PackError(T2AVBenchError):
+    """A reference pack cannot be written, is damaged, or is not one of this manifest and these extractors.
+
+    Parameters
+    ----------
+    path
+        The file.
+    reason
+        What is wrong, as a clause that can stand behind the file name.
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
 
 
 class ResultError(T2AVBenchError):

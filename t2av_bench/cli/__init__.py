@@ -38,6 +38,7 @@ _COMMANDS = {
     "leaderboard": ("t2av_bench.cli.leaderboard:leaderboard", "Collect, check and publish results of many systems."),
     "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
     "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
+    "pack": ("t2av_bench.cli.pack:pack", "Score without the videos: build, verify and show reference packs."),
     "protocols": ("t2av_bench.cli.protocols:protocols", "List the protocols of other toolkits, or show one."),
     "doctor": ("t2av_bench.cli.doctor:doctor", "Say what works here, what is missing and how to get it."),
     "demo": ("t2av_bench.cli.demo:demo", "Score sounds of known quality on the built-in mini world."),

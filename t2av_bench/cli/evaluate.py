@@ -20,6 +20,11 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
 @click.option("--data-dir", type=click.Path(path_type=Path, readable=False), help="Folder of the reference media.")
 @click.option(
+    "--reference-pack",
+    type=click.Path(path_type=Path, readable=False),
+    help="File with the reference's embeddings, in place of its media; see `t2av-bench pack`.",
+)
+@click.option(
     "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
 )
 @click.option(
