@@ -1,5 +1,3 @@
-
-"use strict";
 // The charts. Names that are not declared here are in script.js, which follows in the same element.
 
 const interval = (score) => [score[VALUE] - REACH * (score[ERROR] ?? 0), score[VALUE] + REACH * (score[ERROR] ?? 0)];
