@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from t2av_bench.evaluation import evaluate
     from t2av_bench.leaderboard import Leaderboard
     from t2av_bench.manifests import Manifest, load_manifest
+    from t2av_bench.reporting import report
     from t2av_bench.results import Result, Score
     from t2av_bench.validation import validate_metrics
 
@@ -46,6 +47,7 @@ __all__ = [
     "correlate",
     "evaluate",
     "load_manifest",
+    "report",
     "validate_metrics",
 ]
 
@@ -64,6 +66,7 @@ _HOME_OF = {
     "correlate": "t2av_bench.correlation",
     "evaluate": "t2av_bench.evaluation",
     "load_manifest": "t2av_bench.manifests",
+    "report": "t2av_bench.reporting",
     "validate_metrics": "t2av_bench.validation",
 }
 

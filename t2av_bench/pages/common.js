@@ -1,5 +1,5 @@
 "use strict";
-// What every page of the toolkit is made with: elements, numbers, foreign text, the switch of colours.
+// What every page of the toolkit is made with: elements, numbers, foreign text, charts, the switch of colours.
 // Names and texts come from strangers: they reach a page as text nodes and attribute values only, never as HTML.
 const at = (id) => document.getElementById(id);
 const SVG = "http://www.w3.org/2000/svg";
@@ -30,6 +30,24 @@ function number(value, digits = 4) {
 // Control characters and those that turn the direction of writing would let a name disturb its neighbours.
 const plain = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu, "\uFFFD");
 const named = (text) => element("bdi", {}, plain(text));
+
+// ---- charts
+
+const shorten = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
+
+// About five round numbers that cover a range.
+function ticks(low, high) {
+  const raw = (high - low || Math.abs(high) || 1) / 5;
+  const power = 10 ** Math.floor(Math.log10(raw));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw * 0.999);
+  const first = Math.floor(low / step), last = Math.max(Math.ceil(high / step), first + 1);
+  return Array.from({ length: last - first + 1 }, (_, k) => (first + k) * step);
+}
+
+const scale = (marks, from, to) => (value) => from + ((value - marks[0]) / (marks.at(-1) - marks[0])) * (to - from);
+
+// Narrow screens get a narrow drawing, so that its letters stay as large as the page's.
+const widthOf = (id) => Math.max(300, Math.min(620, at(id).clientWidth || 620));
 
 // ---- colours: as the device has them, or chosen
 
