@@ -16,6 +16,7 @@
     ├── TableError         a table that a person wrote is malformed: names the row and the column
     ├── LeaderboardError   a leaderboard, or what is to be put on it, is refused: says why
     ├── ComparisonError    results cannot be set against each other: says what differs
+    ├── ReportError        results, sounds and media do not belong together, or a report cannot be written
     └── MetricError        arrays that no score can be computed from (also a ``ValueError``)
 
 The command line prints their message as one line and exits with 1 (``UsageError``: 2). Any other exception that
@@ -163,6 +164,10 @@ class TableError(T2AVBenchError):
 
 class ComparisonError(T2AVBenchError):
     """Results cannot be set against each other or against ratings."""
+
+
+class ReportError(T2AVBenchError):
+    """Results, sounds and media do not belong together, or a report cannot be written."""
 
 
 class LeaderboardError(T2AVBenchError):

@@ -35,6 +35,7 @@ _COMMANDS = {
         "Train the reference system T2AV, the recipe mini or your own.",
     ),
     "ablate": ("t2av_bench.cli.ablate:ablate", "Train variants of the reference system and compare them."),
+    "report": ("t2av_bench.cli.report:report", "Make a page to look at and listen to what was scored."),
     "leaderboard": ("t2av_bench.cli.leaderboard:leaderboard", "Collect, check and publish results of many systems."),
     "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
     "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
