@@ -64,17 +64,27 @@ class CheckReport:
         Size and times that go with it.
     problems
         Everything that stands in the way of scoring a clip.
-    padded_n
-        Files whose sound was up to 0.1 s short and is padded with zeros.
-    silent_n
-        Files without a sound that may be silent: reference clips.
+    padded
+        Clip of each file whose sound was up to 0.1 s short and is padded with zeros.
+    silent
+        Clip of each file without a sound that may be silent: reference clips.
     """
 
     contents: dict[Path, str] = field(default_factory=dict)
     states: dict[Path, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    padded_n: int = 0
-    silent_n: int = 0
+    padded: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+
+    @property
+    def padded_n(self) -> int:
+        """How many files are padded."""
+        return len(self.padded)
+
+    @property
+    def silent_n(self) -> int:
+        """How many files hold no sound."""
+        return len(self.silent)
 
 
 def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers: int, progress: bool) -> CheckReport:
@@ -168,6 +178,6 @@ def _report(answers: Iterable[tuple[FileNeed, dict[str, Any]]]) -> CheckReport:
         else:
             report.contents[need.path] = answer["sha256"]
             report.states[need.path] = need.state
-            report.padded_n += bool(answer.get("padded"))
-            report.silent_n += bool(answer.get("silent"))
+            report.padded += [need.clip_id] if answer.get("padded") else []
+            report.silent += [need.clip_id] if answer.get("silent") else []
     return report

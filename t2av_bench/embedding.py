@@ -37,11 +37,17 @@ class EmbeddingJob:
         Turns the source into ``extractor.rows_n(source.duration_s)`` embeddings.
     source
         The clip's media and caption.
+    stored
+        Whether the embeddings were made elsewhere, as those of a reference pack: they are read and never computed.
+    half
+        Whether they are rounded to float16 when they are read, as those are that they are set against.
     """
 
     key: str
     extractor: Extractor
     source: ClipSource
+    stored: bool = False
+    half: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -198,4 +204,11 @@ def read_embeddings(jobs: Iterable[EmbeddingJob], cache: EmbeddingCache) -> Iter
                 f"{cache.folder}: the entry of {job.source.path} ({job.extractor.name}) vanished or broke during the"
                 " run; is another program clearing this folder? Run the same command again."
             )
-        yield found
+        yield halved(found) if job.half else found
+
+
+def halved(rows: Float32Array) -> Float32Array:
+    """Round to what float16 can hold; numbers beyond its range stay as they are."""
+    with np.errstate(over="ignore"):
+        rounded = rows.astype(np.float16).astype(np.float32)
+    return np.where(np.isfinite(rounded), rounded, rows)
