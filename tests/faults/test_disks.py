@@ -113,6 +113,8 @@ def test_read_only_folders_are_read_and_named_where_something_must_be_written(
     failed_in_one_line(commands.run(*empty), "cache cannot be written", "Read-only file system", "--cache-dir")
     out = [*warm]
     out[out.index("-o") + 1] = locked.folder / "new" / "result.json"
+    # Before any file is read.
+    out[out.index("--pred-dir") + 1] = tmp_path / "nowhere"
     failed_in_one_line(commands.run(*out), "result.json: cannot be written", "Read-only file system")
     states = ["manifest", "check", there.manifest, "--data-dir", data, "--cache-dir", tmp_path / "states"]
     assert commands.run(*states, "--num-workers", "0").code == 0
