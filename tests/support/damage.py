@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import numpy as np
+import soundfile
 
 from t2av_bench.checking import FileNeed, inspect
+from t2av_bench.errors import MediaError
 from t2av_bench.models.extractors import ClipSource, get_extractor
 
 _HEADER_BYTES = 4096
@@ -29,13 +31,26 @@ class Reading(NamedTuple):
 def damaged(data: bytes, seed: int) -> tuple[str, bytes]:
     """Return the name of a kind of damage, and the data with it; the seed decides both."""
     rng = np.random.default_rng(seed)
-    kind = list(_KINDS)[seed % len(_KINDS)]
+    kind = KINDS[seed % len(KINDS)]
     return kind, bytes(_KINDS[kind](bytearray(data), rng))
 
 
-def read_all(job: tuple[Path, float]) -> Reading:
-    """Check and load a file as ``evaluate`` does with reference media; runs in a loader process."""
-    path, duration_s = job
+def read_damaged(job: tuple[Path, int, Path, float]) -> Reading:
+    """Damage a copy of a file, check and load it as ``evaluate`` does with reference media; runs in a loader process.
+
+    The job: the file, the seed of its damage, a folder for the copy, and the clip's duration.
+    """
+    source, seed, folder, duration_s = job
+    path = folder / f"{seed}-{source.name}"
+    path.write_bytes(damaged(source.read_bytes(), seed)[1])
+    try:
+        return read_all(path, duration_s)
+    finally:
+        path.unlink()
+
+
+def read_all(path: Path, duration_s: float) -> Reading:
+    """Check a file, and load its sound and its pictures."""
     began_s = time.monotonic()
     answer = inspect(FileNeed(path.stem, path, 0.0, duration_s, audio=True, video=True, may_be_silent=True))
     reasons = [answer["reason"]] if "kind" in answer else []
@@ -43,10 +58,8 @@ def read_all(job: tuple[Path, float]) -> Reading:
     for name in ("lite-audio", "lite-video"):
         try:
             rows_n += len(get_extractor(name).load(ClipSource(path, 0.0, duration_s)))
-        except Exception as error:
-            if type(error).__name__ != "MediaError":
-                raise
-            reasons.append(str(error))
+        except MediaError as error:
+            reasons.append(error.reason)
     return Reading(tuple(reasons), time.monotonic() - began_s, rows_n)
 
 
@@ -102,10 +115,22 @@ _KINDS: dict[str, Callable[..., bytearray]] = {
     "hole": _block(lambda block, rng: b""),
     "repeated": _block(lambda block, rng: block * 2),
 }
+KINDS = tuple(_KINDS)
 
 
-def sources(folder: Path, clips: list[Path], length_s: float) -> Iterator[Path]:
-    """Yield small files of many formats made of clips: pictures and sound copied, and the sound coded anew."""
-    for number, clip in enumerate(clips):
-        for suffix in (".mp4", ".mkv", ".avi")[: 3 if number < 2 else 1]:
-            yield shortened(clip, folder / f"{number}-{clip.stem}{suffix}", length_s)
+def small_sources(folder: Path, clips: list[Path], length_s: float) -> list[Path]:
+    """Make files of about a second of clips: the first two in three containers each, the others as MP4."""
+    return [
+        shortened(clip, folder / f"{number}-{clip.stem}{suffix}", length_s)
+        for number, clip in enumerate(clips)
+        for suffix in (".mp4", ".mkv", ".avi")[: 3 if number < 2 else 1]
+    ]
+
+
+def sound_sources(folder: Path) -> list[Path]:
+    """Make short files of sound in several formats."""
+    tone = 0.3 * np.sin(np.arange(16_000) / 5)
+    made = [folder / f"tone{suffix}" for suffix in (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".au")]
+    for path in made:
+        soundfile.write(path, tone, 16_000)
+    return made
