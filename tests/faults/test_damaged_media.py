@@ -149,4 +149,4 @@ def test_without_loader_processes_damage_is_named_too(world: World, tmp_path: Pa
         args = ["manifest", "check", there.manifest, "--data-dir", media.parent, "--cache-dir", tmp_path / "cache"]
     done = CliRunner().invoke(main, [*map(str, args), "--num-workers", "0"])
     assert done.exit_code == 1
-    assert re.search(r"train-s0-000001.*: is a damaged or truncated MP4 file", done.output)
+    assert re.search(r"000001\.mp4: .*is a damaged or truncated MP4 file", done.output)
