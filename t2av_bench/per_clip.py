@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from t2av_bench.delimited import read_table
-from t2av_bench.errors import ResultError, TableError
+from t2av_bench.errors import ResultError, TableError, quoted
 
 PerClip = dict[str, dict[str, float]]
 """Clip id to score name to number, in the unit of the score."""
@@ -115,13 +115,13 @@ def _parsed(path: Path, scores: Sequence[str]) -> ClipTable:
         columns = [column for column in table.columns if column != "clip_id"]
         for column in columns:
             if column.removesuffix(_VALUE) not in scores:
-                raise ResultError(f"{path}: the result has no score {column.removesuffix(_VALUE)!r}")
+                raise ResultError(f"{path}: the result has no score {quoted(column.removesuffix(_VALUE))}")
         names = [column for column in columns if not column.endswith(_VALUE)]
         valued = [column for column in columns if column.endswith(_VALUE)]
         for row in table.rows:
             clip_id = row.cells["clip_id"]
             if clip_id in parsed.contributions:
-                raise ResultError(f"{table.at(row, 'clip_id')}: {clip_id!r} stands there twice")
+                raise ResultError(f"{table.at(row, 'clip_id')}: {quoted(clip_id)} stands there twice")
             parsed.contributions[clip_id] = {name: table.number(row, name) for name in names}
             own = {c.removesuffix(_VALUE): table.number(row, c) for c in valued if row.cells[c]}
             if own:
