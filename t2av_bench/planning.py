@@ -101,9 +101,8 @@ def clip_jobs(
 
 
 def all_jobs(clips: Sequence[ClipJobs]) -> list[EmbeddingJob]:
-    """List the jobs extractor by extractor."""
-    jobs = [job for clip in clips for side in (clip.reference, clip.generated) for job in side.values()]
-    return sorted(jobs, key=lambda job: job.extractor.name)
+    """List the jobs clip by clip: what is of one file stands together, and all networks have work from the start."""
+    return [job for clip in clips for side in (clip.reference, clip.generated) for job in side.values()]
 
 
 def extraction_problems(clips: Sequence[ClipJobs], failures: dict[str, str]) -> list[Problem]:

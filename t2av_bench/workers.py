@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from t2av_bench._loader_process import STARTING, JobFailure, crash_reason, failure_of, serve
 from t2av_bench.errors import T2AVBenchError, UsageError
 
-__all__ = ["JobFailure", "run_jobs"]
+__all__ = ["JobFailure", "failure_of", "run_jobs"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

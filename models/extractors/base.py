@@ -184,6 +184,11 @@ class Extractor(ABC):
         return lambda: done
 
     @property
+    def works_ahead(self) -> bool:
+        """Whether :meth:`start` returns before the work is done."""
+        return False
+
+    @property
     def pass_rows_n(self) -> int:
         """How many rows one pass through the network takes; less is padded up to it, so batches should be multiples."""
         return 1

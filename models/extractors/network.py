@@ -291,6 +291,11 @@ class NetworkExtractor(Extractor):
         return max(1, self.chunks_n[device_type][part] >> self._halved_n)
 
     @property
+    def works_ahead(self) -> bool:
+        """Whether the network runs on a device of its own."""
+        return resolve_device(self.device).type != "cpu"
+
+    @property
     def pass_rows_n(self) -> int:
         """How many rows one pass through the widest part of the network takes."""
         return max(1, max(self.chunks_n[resolve_device(self.device).type]) >> self._halved_n)
