@@ -4,9 +4,9 @@ An entry's key is a hash of the media file's bytes, the clip's range and the ext
 never belong to another file, another option or other weights. Hashing every file on every run would cost more than
 the lookup saves, so the hash of a file, and what checking it found, are remembered under its path, size and times.
 
-A folder holds ``entries/ab/<key>.npy`` and ``files/ab/<key>.json``. Every file is written under a temporary name and
-renamed: a killed run leaves no half entry, and two runs may share a folder. An entry that cannot be read, or has
-another shape than expected, counts as absent and is computed again.
+A folder holds ``entries/ab/<key>.npy`` and ``files/ab/<key>.json``. Every file is written under a temporary name in
+``partial/`` and renamed: a killed run leaves no half entry, and runs on several machines may share a folder, without
+locks. An entry that cannot be read, or has another shape than expected, counts as absent and is computed again.
 
 An evaluation asks for each entry several times: whether it is there, then once in every pass over the clips. The first
 question is answered from the file's size alone, each reading is one call, and what was read or written last stays in
@@ -22,7 +22,8 @@ import os
 import stat
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
@@ -31,7 +32,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import CacheError, MediaError
-from t2av_bench.files import hash_stream, replacing
+from t2av_bench.files import hash_stream, reading, remove_leftovers, replacing
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -53,6 +54,8 @@ class EmbeddingCache:
 
     def __init__(self, folder: str | Path, *, memory_bytes: int = MEMORY_BYTES) -> None:
         self.folder = Path(folder).expanduser().absolute()
+        self._partial = self.folder / "partial"
+        self._is_tidy = False
         self._memory = _Memory(memory_bytes)
 
     def holds(self, key: str, shape: tuple[int, int]) -> bool:
@@ -95,8 +98,8 @@ class EmbeddingCache:
     def recall(self, key: str) -> dict[str, Any] | None:
         """Return what is remembered of a file under :func:`file_key`."""
         try:
-            found = json.loads(self._path("files", key, ".json").read_bytes())
-        except (OSError, ValueError):
+            found = json.loads(reading(self._path("files", key, ".json").read_bytes))
+        except (OSError, ValueError, RecursionError):
             return None
         return found if isinstance(found, dict) else None
 
@@ -125,8 +128,12 @@ class EmbeddingCache:
 
     def _write(self, path: Path, write: Callable[[IO[bytes]], object]) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary, temporary.open("wb") as file:
+            if not self._is_tidy:
+                remove_leftovers(self._partial)
+                self._is_tidy = True
+            for folder in (self._partial, path.parent):
+                folder.mkdir(parents=True, exist_ok=True)
+            with replacing(path, folder=self._partial) as temporary, temporary.open("wb") as file:
                 write(file)
         except OSError as error:
             raise CacheError(
@@ -181,10 +188,7 @@ def _read_entry(path: str, shape: tuple[int, int]) -> Float32Array | None:
     header = _npy_header(shape)
     wanted_n = _file_bytes(shape)
     try:
-        with open(path, "rb", buffering=0) as file:
-            content = file.read(wanted_n + 1)
-            if len(content) != wanted_n:  # another header, or a file system of a network that cuts calls short
-                content += file.readall()
+        content = reading(lambda: _content(path, wanted_n))
     except OSError:
         return None
     if not content.startswith(header):
@@ -193,6 +197,14 @@ def _read_entry(path: str, shape: tuple[int, int]) -> Float32Array | None:
         return None
     rows = np.frombuffer(content, "<f4", offset=len(header)).reshape(shape)
     return rows if bool(np.isfinite(rows).all()) else None
+
+
+def _content(path: str, wanted_n: int) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        content = file.read(wanted_n + 1)
+        if len(content) != wanted_n:  # another header, or a file system of a network that cuts calls short
+            content += file.readall()
+    return content
 
 
 def _other_header(content: bytes, shape: tuple[int, int]) -> bytes:
@@ -212,7 +224,59 @@ def entry_key(content: str, start_s: float, duration_s: float, fingerprint: str)
     return hashlib.sha256(f"{content}|{start_s:.6f}|{duration_s:.6f}|{fingerprint}".encode()).hexdigest()
 
 
-def file_key(path: Path, question: str) -> str:
+def file_state(path: Path, *, fresh: bool = False) -> str:
+    """Return a file's size and times: another state means that its bytes may be others, and that alone.
+
+    Times are compared for equality only, as a file server's clock may be wrong, or go backwards.
+
+    Parameters
+    ----------
+    path
+        An existing file.
+    fresh
+        Whether to open it, so that a file server is asked, and not what this machine remembers of it.
+
+    Raises
+    ------
+    MediaError
+        If there is no such file, or it may not be read.
+    """
+    try:
+        if fresh:
+            with path.open("rb") as file:
+                found = os.fstat(file.fileno())
+        else:
+            found = path.stat()
+    except OSError as error:
+        raise MediaError(path, f"cannot be opened ({error.strerror})") from error
+    return f"{found.st_size}|{found.st_mtime_ns}|{found.st_ctime_ns}"
+
+
+@contextmanager
+def unchanged(path: Path, state: str) -> Iterator[None]:
+    """Hold a file to its state before and after the block, which reads it.
+
+    Parameters
+    ----------
+    path
+        A media file.
+    state
+        From :func:`file_state`; empty to take the file as it is.
+
+    Raises
+    ------
+    MediaError
+        If the file has changed: what was read does not belong to the content that is known of it.
+    """
+    changed = MediaError(path, "was changed while it was in use; run again when nothing writes to it any more")
+    if state and file_state(path, fresh=True) != state:
+        raise changed
+    yield
+    if state and file_state(path, fresh=True) != state:
+        raise changed
+
+
+def file_key(path: Path, question: str, state: str | None = None) -> str:
     """Return the key under which what is known of a file is remembered.
 
     Parameters
@@ -221,19 +285,21 @@ def file_key(path: Path, question: str) -> str:
         An existing file.
     question
         What was asked of it; other questions have other answers.
+    state
+        From :func:`file_state`, where it is known already.
     """
-    try:
-        state = path.stat()
-    except OSError as error:
-        raise MediaError(path, f"cannot be opened ({error.strerror})") from error
-    identity = f"{path.absolute()}|{state.st_size}|{state.st_mtime_ns}|{state.st_ctime_ns}|{question}"
+    identity = f"{path.absolute()}|{file_state(path) if state is None else state}|{question}"
     return hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hash_stream(hashlib.sha256(), file)
+
+    def read() -> str:
+        with path.open("rb") as file:
+            return hash_stream(hashlib.sha256(), file)
+
+    return reading(read)
 
 
 def text_sha256(text: str) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.batching import Batcher
-from t2av_bench.cache import EmbeddingCache
+from t2av_bench.cache import EmbeddingCache, unchanged
 from t2av_bench.errors import ManifestError, MediaError, MetricError, T2AVBenchError
 from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
 from t2av_bench.models.extractors.read_once import ReadOnceSource
@@ -46,11 +46,17 @@ class EmbeddingJob:
         Turns the source into ``extractor.rows_n(source.duration_s)`` embeddings.
     source
         The clip's media and caption.
+    stored
+        Whether the embeddings were made elsewhere, as those of a reference pack: they are read and never computed.
+    half
+        Whether they are rounded to float16 when they are read, as those are that they are set against.
     """
 
     key: str
     extractor: Extractor
     source: ClipSource
+    stored: bool = False
+    half: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -160,15 +166,16 @@ def _load_clip(
     source, numbers = job
     shared = ReadOnceSource.of(source, [extractors[number] for number in numbers])
     inputs: dict[int, Inputs | JobFailure] = {}
-    for number in numbers:
-        try:
-            inputs[number] = _load(extractors[number], shared)
-        except T2AVBenchError as error:
-            inputs[number] = JobFailure(failure_of(error).reason)
+    with unchanged(source.path, source.state):
+        for number in numbers:
+            try:
+                inputs[number] = _checked(extractors[number], shared)
+            except T2AVBenchError as error:
+                inputs[number] = JobFailure(failure_of(error).reason)
     return inputs
 
 
-def _load(extractor: Extractor, source: ClipSource) -> Inputs:
+def _checked(extractor: Extractor, source: ClipSource) -> Inputs:
     """Load one clip for one extractor, and hold it to its promise."""
     inputs = extractor.load(source)
     wanted_n = extractor.rows_n(source.duration_s)
@@ -241,16 +248,30 @@ def read_embeddings(jobs: Iterable[EmbeddingJob], cache: EmbeddingCache) -> Iter
     """
     for job in jobs:
         found = cache.load(job.key, job.shape)
-        yield _again(job, cache) if found is None else found
+        if found is None:
+            found = _again(job, cache)
+        yield halved(found) if job.half else found
 
 
 def _again(job: EmbeddingJob, cache: EmbeddingCache) -> Float32Array:
+    """Compute an entry that should have been there."""
+    gone = f"{cache.folder}: the entry of {job.source.path} ({job.extractor.name}) vanished or broke during the run"
+    if job.stored:
+        raise T2AVBenchError(f"{gone}; is another program clearing this folder? Run the same command again.")
     try:
-        found = job.extractor.embed_batch(_load(job.extractor, job.source))
+        with unchanged(job.source.path, job.source.state):
+            inputs = _checked(job.extractor, job.source)
+        found = job.extractor.embed_batch(inputs)
     except T2AVBenchError as error:
         raise T2AVBenchError(
-            f"{cache.folder}: the entry of {job.source.path} ({job.extractor.name}) vanished or broke during the run,"
-            f" and cannot be computed again: {error}. Is another program clearing this folder?"
+            f"{gone}, and cannot be computed again: {error}. Is another program clearing this folder?"
         ) from error
     cache.store(job.key, found)
     return found
+
+
+def halved(rows: Float32Array) -> Float32Array:
+    """Round to what float16 can hold; numbers beyond its range stay as they are."""
+    with np.errstate(over="ignore"):
+        rounded = rows.astype(np.float16).astype(np.float32)
+    return np.where(np.isfinite(rounded), rounded, rows)

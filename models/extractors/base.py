@@ -58,12 +58,15 @@ class ClipSource:
         The clip's range inside the file, in seconds.
     caption
         The clip's text; unused by audio and video extractors.
+    state
+        The file's size and times when its content was hashed, see :func:`t2av_bench.cache.unchanged`; may be empty.
     """
 
     path: Path
     start_s: float
     duration_s: float
     caption: str = ""
+    state: str = ""
 
     def sound(self, front_end: AudioFrontEnd, sr_hz: int) -> Float32Array:
         """Read the clip's sound through a front end, shape (samples,), float32; the caller may write into it."""

@@ -8,7 +8,7 @@ longer sounds that preprocessing draws 10 s at random; here nothing is drawn, so
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from t2av_bench.errors import PrerequisiteError
 from t2av_bench.models.extractors.arithmetic import lower_weights, resolve_device
-from t2av_bench.models.extractors.base import AudioExtractor, Float32Array, TextExtractor
+from t2av_bench.models.extractors.base import AudioExtractor, Extractor, Finish, Float32Array, TextExtractor
 from t2av_bench.models.extractors.catalogue import WEIGHTS
 from t2av_bench.models.extractors.drawn import draw_state_dict
 from t2av_bench.models.extractors.network import PUBLISHED, RANDOM, ChosenWeights, NetworkExtractor
@@ -226,6 +226,10 @@ class ClapTextExtractor(_ClapExtractor, TextExtractor):
     def embed_batch(self, inputs: npt.NDArray[Any]) -> Float32Array:
         """Embed an array of captions."""
         return TextExtractor.embed_batch(self, inputs)
+
+    def start(self, inputs: npt.NDArray[Any], wanted: Sequence[Extractor]) -> Finish:
+        """Embed an array of captions; nothing is prepared beside it."""
+        return TextExtractor.start(self, inputs, wanted)
 
     def forward(self, network: Any, rows: torch.Tensor) -> torch.Tensor:
         """Captions are no tensors."""
