@@ -8,10 +8,10 @@ longer sounds that preprocessing draws 10 s at random; here nothing is drawn, so
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -87,7 +87,6 @@ class _ClapExtractor(NetworkExtractor):
 
     unit = "clip"
     dim = 512
-    chunks_n: ClassVar[Mapping[str, tuple[int, ...]]] = {"cpu": (1,), "cuda": (1,)}
     weights_name = f"{_GROUP}/model"
 
     def __init__(self, *, weights: str | Path = PUBLISHED, seed: int = 0, **network: Any) -> None:

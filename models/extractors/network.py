@@ -153,7 +153,7 @@ class NetworkExtractor(Extractor):
     load_key: ClassVar[str] = "state_dict"
     row_shape: ClassVar[tuple[int | None, ...]]
     row_dtype: ClassVar[type[np.generic]] = np.float32
-    chunks_n: ClassVar[Mapping[str, tuple[int, ...]]]
+    chunks_n: ClassVar[Mapping[str, tuple[int, ...]]] = {"cpu": (1,), "cuda": (1,)}
     """For each kind of device, rows per pass through each part of the network."""
 
     def __init__(
@@ -200,7 +200,7 @@ class NetworkExtractor(Extractor):
     def not_comparable(self) -> str:
         """Why embeddings must not be put on a leaderboard; empty with the verified published weights in float32."""
         lower = "" if self.precision == FULL else f"the {self.name} network ran in {self.precision}, not {FULL}"
-        return self.weights.not_comparable or lower
+        return "; ".join(filter(None, [self.weights.not_comparable, lower]))
 
     @property
     def weights_sha256(self) -> str | None:

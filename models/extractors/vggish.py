@@ -116,7 +116,8 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
     @property
     def not_comparable(self) -> str:
         """Why embeddings must not be put on a leaderboard; empty with verified published weights and no PCA."""
-        return super().not_comparable or ("" if self.pca is None else self.pca.not_comparable)
+        pca = "" if self.pca is None else self.pca.not_comparable
+        return "; ".join(filter(None, [super().not_comparable, pca]))
 
     def rows_n(self, duration_s: float) -> int:
         """Return how many windows a clip of this nominal duration has."""
