@@ -106,6 +106,28 @@ def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers
     return _report(zip(needs, (answers[i] for i in range(len(needs))), strict=True))
 
 
+def is_known(need: FileNeed, cache: EmbeddingCache) -> bool:
+    """Whether checking a file will cost no more than a look."""
+    try:
+        known = cache.recall(file_key(need.path, need.question))
+    except MediaError:
+        return True
+    return known is not None and "sha256" in known
+
+
+def united(reports: Sequence[CheckReport], needs: Sequence[FileNeed]) -> CheckReport:
+    """Return the report on all files from those on shares of them; problems in the order of ``needs``."""
+    whole = CheckReport()
+    for part in reports:
+        whole.contents |= part.contents
+        whole.problems += part.problems
+        whole.padded_n += part.padded_n
+        whole.silent_n += part.silent_n
+    places = {(need.clip_id, str(need.path)): place for place, need in enumerate(needs)}
+    whole.problems.sort(key=lambda problem: places[problem.clip_id, problem.path])
+    return whole
+
+
 def inspect(need: FileNeed) -> dict[str, Any]:
     """Read one file as the extraction will, and say what is wrong with it; runs in a worker."""
     answer: dict[str, Any] = {}
