@@ -171,25 +171,28 @@ def has_joined() -> bool:
 
 def _joined() -> tuple[Store, int, int]:
     global _joined_n
-    import torch.distributed as dist
+    import torch
 
-    if not dist.is_available():
+    if not torch.distributed.is_available():
         raise T2AVBenchError("this build of torch has no torch.distributed, which several processes need")
+    from torch.distributed.rendezvous import rendezvous
+
     try:
-        found, rank, n = next(iter(dist.rendezvous("env://", timeout=timedelta(seconds=_JOIN_S))))
+        found, rank, n = next(iter(rendezvous("env://", timeout=timedelta(seconds=_JOIN_S))))
     except ValueError as error:
-        raise UsageError(f"RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT must be as torchrun sets them ({error})") from (
-            error
-        )
+        raise UsageError(
+            f"RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT must be as torchrun sets them ({error})"
+        ) from (error)
     except RuntimeError as error:
+        reason = str(error).partition("\n")[0]
         raise T2AVBenchError(
             f"the {os.environ['WORLD_SIZE']} processes that WORLD_SIZE announces did not find one another at"
-            f" {os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']} within {_JOIN_S:g} s ({str(error).partition(chr(10))[0]}); to"
-            " run a single process, unset WORLD_SIZE"
+            f" {os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']} within {_JOIN_S:g} s ({reason}); to run"
+            " a single process, unset WORLD_SIZE"
         ) from error
     # A program may join more than once; all its processes do so equally often.
     _joined_n += 1
-    return Store(dist.PrefixStore(f"t2av-bench/{_joined_n}", found)), rank, n
+    return Store(found, f"t2av-bench/{_joined_n}/"), rank, n
 
 
 class _ElsewhereError(Exception):

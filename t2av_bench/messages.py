@@ -10,13 +10,11 @@ import _thread
 import pickle
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from t2av_bench.errors import T2AVBenchError
-
-Found = TypeVar("Found")
 
 # The store refuses values above 8 MiB.
 _PART_BYTES = 4 << 20
@@ -36,36 +34,40 @@ class Store:
     ----------
     store
         A ``torch.distributed.Store``.
+    prefix
+        Of all keys, so that programs do not read one another's.
     """
 
-    def __init__(self, store: Any) -> None:
-        self._store = store
+    def __init__(self, store: Any, prefix: str) -> None:
+        self._store, self._prefix = store, prefix
 
     def put(self, key: str, value: object) -> None:
         """Write anything that can be pickled."""
         content = pickle.dumps(value, protocol=5)
         starts = range(0, len(content), _PART_BYTES)
         for number, start in enumerate(starts):
-            _asked(lambda n=number, s=start: self._store.set(f"{key}/{n}", content[s : s + _PART_BYTES]))
+            self._ask("set", f"{key}/{number}", content[start : start + _PART_BYTES])
         # Last, as it says that all is there.
-        _asked(lambda: self._store.set(key, str(len(starts))))
+        self._ask("set", key, str(len(starts)))
 
     def put_first(self, key: str, value: int) -> None:
         """Write a number, unless something is written there."""
-        _asked(lambda: self._store.compare_set(key, "", str(value)))
+        self._ask("compare_set", key, "", str(value))
 
     def number(self, key: str) -> int:
         """Return what :meth:`put_first` has written."""
-        return int(_asked(lambda: self._store.get(key)))
+        return int(self._ask("get", key))
 
     def has(self, key: str) -> bool:
         """Whether something was written."""
-        return bool(_asked(lambda: self._store.check([key])))
+        try:
+            return bool(self._store.check([self._prefix + key]))
+        except RuntimeError as error:
+            raise _lost(error) from error
 
     def read(self, key: str) -> Any:
         """Return what was written and leave it there."""
-        parts_n = int(_asked(lambda: self._store.get(key)))
-        return pickle.loads(b"".join(_asked(lambda n=n: self._store.get(f"{key}/{n}")) for n in range(parts_n)))
+        return pickle.loads(b"".join(self._ask("get", f"{key}/{number}") for number in range(self.number(key))))
 
     def take(self, key: str) -> Any:
         """Return what was written and remove it."""
@@ -76,23 +78,27 @@ class Store:
     def remove(self, key: str) -> None:
         """Remove what was written, if anything was."""
         if self.has(key):
-            for number in range(int(_asked(lambda: self._store.get(key)))):
-                _asked(lambda n=number: self._store.delete_key(f"{key}/{n}"))
-            _asked(lambda: self._store.delete_key(key))
+            for number in range(self.number(key)):
+                self._ask("delete_key", f"{key}/{number}")
+            self._ask("delete_key", key)
 
     def add(self, key: str, count: int) -> int:
         """Add to a counter, which starts at 0, and return what it is then."""
-        return int(_asked(lambda: self._store.add(key, count)))
+        return int(self._ask("add", key, count))
+
+    def _ask(self, method: str, key: str, *values: object) -> Any:
+        try:
+            return getattr(self._store, method)(self._prefix + key, *values)
+        except RuntimeError as error:
+            raise _lost(error) from error
 
 
-def _asked(ask: Callable[[], Found]) -> Found:
-    try:
-        return ask()
-    except RuntimeError as error:
-        raise T2AVBenchError(
-            "the connection to the first process is lost; what is done so far is kept, and the same command goes on"
-            f" from there ({str(error).partition(chr(10))[0]})"
-        ) from error
+def _lost(error: RuntimeError) -> T2AVBenchError:
+    reason = str(error).partition("\n")[0]
+    return T2AVBenchError(
+        f"the connection to the first process is lost ({reason}); what is done so far is kept, and the same command"
+        " goes on from there"
+    )
 
 
 class Pulse(threading.Thread):

@@ -25,7 +25,7 @@ from t2av_bench.embedding import EmbeddingJob, Float32Array, embed_missing
 from t2av_bench.errors import T2AVBenchError
 from t2av_bench.models.extractors import ClipSource, Extractor
 
-# What all processes together may send the first one at once.
+# What all processes together may send the first one, or it may send them, at once.
 GATHERED_BYTES = 64 << 20
 # Seconds that an embedding takes per second of media with one core (measured by benchmarks/processes.py --costs);
 # only their ratios matter, and only where the files of a run differ in what is missing.
@@ -132,6 +132,15 @@ def embed_everywhere(jobs: Sequence[EmbeddingJob], station: Station, processes: 
     return failures
 
 
+def spread(jobs: Sequence[EmbeddingJob], station: Station, processes: Processes) -> None:
+    """Put what the first process's cache holds of some jobs into the caches of all others."""
+    orders = [_order(job) for job in jobs]
+    held = processes.each(_held, station, [orders] * processes.n)
+    for wanted in _together([_others(jobs, places) for places in held[1:]]):
+        arrays = [[(job.key, station.cache.load(job.key, job.shape)) for job in part] for part in wanted]
+        processes.each(_store, station, [[], *arrays])
+
+
 def embedding_shares(jobs: Sequence[EmbeddingJob], held: Sequence[Sequence[int]]) -> list[list[int]]:
     """Divide jobs by estimated time: those of one file stay together, as it is decoded once.
 
@@ -218,9 +227,8 @@ def _gather(
     shares: Sequence[Sequence[EmbeddingJob]], failures: Mapping[str, str], station: Station, processes: Processes
 ) -> None:
     """Have the other processes send what the first one cannot read, and store it."""
-    at_once = GATHERED_BYTES // max(1, processes.n - 1)
-    parts = [_parts(_unreadable(share, failures, station.cache), at_once) for share in shares]
-    while any(asked := [next(part, []) for part in parts]):
+    lacking = [_unreadable(share, failures, station.cache) for share in shares]
+    for asked in _together(lacking):
         orders = [[], *([_order(job) for job in part] for part in asked)]
         sent = processes.each(_entries, station, orders)[1:]
         for part, arrays in zip(asked, sent, strict=True):
@@ -233,6 +241,24 @@ def _unreadable(
     jobs: Sequence[EmbeddingJob], failures: Mapping[str, str], cache: EmbeddingCache
 ) -> Iterator[EmbeddingJob]:
     return (job for job in jobs if job.key not in failures and cache.load(job.key, job.shape) is None)
+
+
+def _store(station: Station, entries: Sequence[tuple[str, Float32Array | None]]) -> None:
+    for key, array in entries:
+        if array is not None:
+            station.cache.store(key, array)
+
+
+def _others(jobs: Sequence[EmbeddingJob], places: Sequence[int]) -> Iterator[EmbeddingJob]:
+    known = set(places)
+    return (job for place, job in enumerate(jobs) if place not in known)
+
+
+def _together(jobs: Sequence[Iterator[EmbeddingJob]]) -> Iterator[list[list[EmbeddingJob]]]:
+    """Yield what is to be sent at once, for each of the other processes."""
+    parts = [_parts(each, GATHERED_BYTES // max(1, len(jobs))) for each in jobs]
+    while any(part := [next(each, []) for each in parts]):
+        yield part
 
 
 def _parts(jobs: Iterator[EmbeddingJob], at_most_bytes: int) -> Iterator[list[EmbeddingJob]]:
