@@ -273,6 +273,7 @@ class _Launched(Processes):
         except BaseException as error:
             self._announce(error)
             if not isinstance(error, Exception):  # Ctrl-C
+                self._store.add(self._key("read"), 1)
                 raise
         self._wait("outcome", of=0)
         try:

@@ -6,8 +6,8 @@ Only calls that return at once are made.
 
 from __future__ import annotations
 
-import _thread
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -129,7 +129,7 @@ class Pulse(threading.Thread):
             with self._lock:
                 if self._watched and (not alive or self._store.has(self._watched)):
                     self._watched = ""
-                    _thread.interrupt_main()
+                    _interrupt_main()
 
     @contextmanager
     def watching(self, key: str) -> Iterator[None]:
@@ -152,6 +152,16 @@ class Pulse(threading.Thread):
         """Stop beating."""
         self._over.set()
         self.join()
+
+
+def _interrupt_main() -> None:
+    """Do what Ctrl-C does, also to a thread that waits in the system; nothing where Ctrl-C is ignored."""
+    main = threading.main_thread()
+    if callable(signal.getsignal(signal.SIGINT)) and main.ident is not None:
+        if hasattr(signal, "pthread_kill"):
+            signal.pthread_kill(main.ident, signal.SIGINT)
+        else:
+            signal.raise_signal(signal.SIGINT)
 
 
 def wait_for(store: Store, keys: tuple[str, ...], rank: int, n: int) -> str:

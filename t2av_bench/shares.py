@@ -27,12 +27,13 @@ from t2av_bench.models.extractors import ClipSource, Extractor
 
 # What all processes together may send the first one, or it may send them, at once.
 GATHERED_BYTES = 64 << 20
-# Seconds that an embedding takes per second of media with one core (measured by benchmarks/processes.py --costs);
-# only their ratios matter, and only where the files of a run differ in what is missing.
-_SECONDS_PER_SECOND = {
-    "c3d": 0.6,
-}
-_OTHERS = {"audio": 0.01, "video": 0.1, "text": 0.001}
+# Seconds of one core that an embedding takes per second of media, rounded from `benchmarks/processes.py --costs`. Only
+# their ratios matter, and only where the files of a run differ in what is missing.
+_NETWORKS = {"vggish": 0.1, "panns": 0.1, "panns-logits": 0.1, "c3d": 0.7, "i3d": 1.1}
+_OTHER_NETWORKS = 0.3
+# Pictures of usual size take longer to decode than those of the mini world.
+_DESCRIPTORS = {"audio": 0.005, "video": 0.03}
+_CAPTION_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -172,8 +173,11 @@ def embedding_shares(jobs: Sequence[EmbeddingJob], held: Sequence[Sequence[int]]
 
 def embedding_s(job: EmbeddingJob) -> float:
     """Estimate the time a job takes, in seconds of one core; right to its order of magnitude at best."""
-    rate = _SECONDS_PER_SECOND.get(job.extractor.name, _OTHERS[job.extractor.modality])
-    return rate * (1.0 if job.extractor.modality == "text" else job.source.duration_s)
+    extractor = job.extractor
+    if extractor.modality == "text":
+        return _CAPTION_S
+    default = _OTHER_NETWORKS if extractor.has_network else _DESCRIPTORS[extractor.modality]
+    return _NETWORKS.get(extractor.name, default) * job.source.duration_s
 
 
 # Reading and hashing a file, and decoding its sound.
