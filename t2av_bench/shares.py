@@ -15,14 +15,14 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from t2av_bench.cache import EmbeddingCache
+from t2av_bench.cache import EmbeddingCache, entry_key, file_sha256, file_state
 from t2av_bench.checking import CheckReport, FileNeed, check_files, is_known, united
 from t2av_bench.distributed import Processes
 from t2av_bench.embedding import EmbeddingJob, Float32Array, embed_missing
-from t2av_bench.errors import T2AVBenchError
+from t2av_bench.errors import MediaError, T2AVBenchError
 from t2av_bench.models.extractors import ClipSource, Extractor
 
 # What all processes together may send the first one, or it may send them, at once.
@@ -214,8 +214,21 @@ def _embed(station: Station, jobs: Sequence[EmbeddingJob]) -> dict[str, str]:
     )
 
 
+def _as_here(job: EmbeddingJob) -> EmbeddingJob:
+    """Return a job with the file's state as this machine sees it: a copy has times of its own, and may differ."""
+    source = job.source
+    try:
+        if not source.state or (state := file_state(source.path)) == source.state:
+            return job
+        content = file_sha256(source.path)
+    except (MediaError, OSError):
+        return job  # which reading it will explain
+    is_same = entry_key(content, source.start_s, source.duration_s, job.extractor.fingerprint) == job.key
+    return replace(job, source=replace(source, state=state)) if is_same else job
+
+
 def _embed_orders(station: Station, orders: Sequence[_Order]) -> dict[str, str]:
-    return _embed(station, [station.job(*order) for order in orders])
+    return _embed(station, [_as_here(station.job(*order)) for order in orders])
 
 
 def _held(station: Station, orders: Sequence[_Order]) -> list[int]:

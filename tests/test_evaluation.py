@@ -259,3 +259,18 @@ def test_the_default_features_depend_on_the_manifest_and_nothing_else(world: tup
 
     assert default_features(world[0]) == ("lite" if world[0].name == "t2av-mini" else "paper")
     assert default_features(Manifest("mine", world[0].table)) == "paper"
+
+
+@pytest.mark.parametrize("uncertainty", ["none", "stderr"])
+def test_an_index_follows_from_the_distances_that_stand_in_the_result(
+    world: tuple[Manifest, dict[str, Path]], preds: Path, uncertainty: str
+):
+    names = ["FAD-b", "FAVD-b", "FATD-b", "AV-index", "AT-index"]
+    for pooling in ("window", "clip"):
+        scores = run(world, preds, metrics=names, uncertainty=uncertainty, pooling=pooling).scores
+        for index, joint in (("AV-index", "FAVD-b"), ("AT-index", "FATD-b")):
+            zero = scores[index].settings["random_pairing"]
+            audio_only = scores["FAD-b"].value
+            assert zero > audio_only
+            recomputed = 1.0 - (scores[joint].value - audio_only) / (zero - audio_only)
+            assert scores[index].value == pytest.approx(recomputed, rel=1e-12)

@@ -16,6 +16,7 @@ from team import in_team
 
 import t2av_bench as tb
 from t2av_bench import shares
+from t2av_bench.cache import EmbeddingCache, entry_key, file_sha256
 from t2av_bench.distributed import Processes
 from t2av_bench.embedding import EmbeddingJob
 from t2av_bench.errors import ProblemsError
@@ -190,6 +191,24 @@ def test_pictures_that_break_in_any_process_are_problems_of_their_clips(
     assert kept.counts["scored"] == N - 2
     for result in in_team(2, lambda team: run(world, tmp_path / "two", processes=team, **options)):
         assert same(result, kept)
+
+
+def test_a_machines_own_copy_of_a_file_is_as_good_as_the_file_if_it_has_the_same_bytes(
+    world: tuple[Manifest, Path], tmp_path: Path
+):
+    clip = next(world[0].clips())
+    path = tmp_path / "copy.mp4"
+    shutil.copyfile(Path(str(world[0].data_dir), clip.media), path)
+    extractor = get_extractor("lite-audio")
+    station = shares.Station(EmbeddingCache(tmp_path / "cache"), [extractor], 32, 0, False)
+
+    def failures(content: str) -> list[str]:
+        key = entry_key(content, 0.0, clip.duration_s, extractor.fingerprint)
+        order = (key, extractor.fingerprint, ClipSource(path, 0.0, clip.duration_s, state="on another machine"))
+        return list(shares._embed_orders(station, [order]).values())
+
+    assert failures(file_sha256(path)) == []
+    assert ["was changed" in reason for reason in failures("another content")] == [True]
 
 
 def test_processes_with_different_extractors_are_told_apart(world: tuple[Manifest, Path], tmp_path: Path):

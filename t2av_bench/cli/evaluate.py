@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from t2av_bench.cli._options import plot_option
+
 FORMATS = ("plain", "latex", "markdown", "csv", "json")
 
 
@@ -19,6 +21,11 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 )
 @click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
 @click.option("--data-dir", type=click.Path(path_type=Path, readable=False), help="Folder of the reference media.")
+@click.option(
+    "--reference-pack",
+    type=click.Path(path_type=Path, readable=False),
+    help="File with the reference's embeddings, in place of its media; see `t2av-bench pack`.",
+)
 @click.option(
     "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
 )
@@ -45,7 +52,11 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per pass of a network."
 )
-@click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
+@click.option(
+    "--num-workers",
+    type=click.IntRange(0),
+    help="Loader processes; with 0 a damaged file can crash the run.  [default: one per core, at most 8]",
+)
 @click.option(
     "--cache-dir",
     type=click.Path(path_type=Path, readable=False),
@@ -84,6 +95,7 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
     type=click.Path(path_type=Path),
     help="CSV file for another copy of the table of clips.",
 )
+@plot_option("of the scores")
 @click.option("--worst", type=click.IntRange(1), help="Name the N clips that harm a score most.", metavar="N")
 @click.option("--worst-by", help="The score that --worst is about.  [default: FAVD, or the first]", metavar="SCORE")
 def evaluate(
@@ -91,6 +103,7 @@ def evaluate(
     form: str,
     metrics: str | None,
     per_clip: Path | None,
+    plot: Path | None,
     worst: int | None,
     worst_by: str | None,
     **options: Any,
@@ -106,9 +119,13 @@ def evaluate(
     from t2av_bench.manifests import load_manifest
     from t2av_bench.metrics import METRICS
     from t2av_bench.per_clip import per_clip_path
+    from t2av_bench.plotting import check_plot_path
     from t2av_bench.presets import PROTOCOL_PRESETS
+    from t2av_bench.score_plot import plot_result
     from t2av_bench.tables import format_results, format_worst
 
+    if plot is not None:
+        check_plot_path(plot)
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     preset = PROTOCOL_PRESETS.get(options["protocol"])
     if worst_by is not None and worst is None:
@@ -134,3 +151,6 @@ def evaluate(
     click.echo(f"Result written to {output}, its clips to {per_clip_path(output)}", err=True)
     if per_clip is not None:
         click.echo(f"Contributions of clips written to {per_clip}", err=True)
+    if plot is not None:
+        plot_result(result, plot)
+        click.echo(f"Plot written to {plot}", err=True)

@@ -42,6 +42,8 @@ _PARTS = {
     "FATD-b": ("FAD-b",),
     "FA(VT)D-b": ("FAD-b", "FAVD-b", "FATD-b"),
 }
+# An index, and the joint distance that it is made of together with FAD-b and its zero point.
+_INDEX_OF = {"AV-index": "FAVD-b", "AT-index": "FATD-b"}
 _ROUNDING = 1e-6
 
 
@@ -53,6 +55,7 @@ def contradictions(result: Result) -> Iterator[str]:
         yield from _wrong_declaration(name, score, result)
         yield from _wrong_number(name, score, result)
     yield from _wrong_order(result)
+    yield from _wrong_index(result)
     if result.comparable:
         yield from (f"it says that it is comparable, but {reason}" for reason in _not_comparable(result))
 
@@ -137,6 +140,23 @@ def _wrong_order(result: Result) -> Iterator[str]:
             same_samples = (more.n_clips, more.n_windows) == (fewer.n_clips, fewer.n_windows)
             if same_samples and more.value < fewer.value * (1.0 - _ROUNDING) - _ROUNDING:
                 yield f"{whole} must be at least {part}, but is {more.value:g} and {fewer.value:g}"
+
+
+def _wrong_index(result: Result) -> Iterator[str]:
+    """Recompute the alignment indices; the first results did not hold their zero point."""
+    for name, joint in _INDEX_OF.items():
+        if not {name, joint, "FAD-b"} <= result.scores.keys() or "random_pairing" not in result.scores[name].settings:
+            continue
+        zero = result.scores[name].settings["random_pairing"]
+        audio_only = result.scores["FAD-b"].value
+        if isinstance(zero, bool) or not isinstance(zero, (int, float)) or zero <= audio_only:
+            yield f"the zero point of {name} must be a distance above FAD-b, {audio_only:g}; is {shown(str(zero))}"
+            continue
+        loss = result.scores[joint].value - audio_only
+        recomputed = 1.0 - loss / (zero - audio_only)
+        stated = result.scores[name].value
+        if not math.isclose(recomputed, stated, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+            yield f"{name} is {stated:g}, but from its zero point, FAD-b and {joint} it is {recomputed:g}"
 
 
 def _not_comparable(result: Result) -> Iterator[str]:

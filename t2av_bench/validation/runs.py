@@ -32,8 +32,7 @@ from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.naming import locate_media
-from t2av_bench.planning import clip_jobs, file_needs
-from t2av_bench.predictions import Matching
+from t2av_bench.planning import MediaReferences
 from t2av_bench.protocol import OURS, make_protocol
 from t2av_bench.results import Result
 from t2av_bench.shares import Station, check_everywhere, default_workers, embed_everywhere, spread
@@ -145,7 +144,7 @@ def validate_metrics(
             served: Validation = processes.serve(station, place)
             return served
         sounds = _real_sounds(benchmark, Path(folder_of_media), on_error, seed, station, processes)
-        _embed_references(sounds, extractors, station, processes)
+        _embed_references(sounds.clips, Path(folder_of_media), extractors, station, processes)
         scorer = LevelScorer(benchmark, Path(folder_of_media), sounds, Path(folder), options)
         none = scorer(NONE, num_workers=workers_n, progress=progress)
         outcomes = score_levels(scorer, _jobs(chosen, sounds), none, place)
@@ -213,18 +212,20 @@ def _real_sounds(
     return Sounds(usable, media, seed)
 
 
-def _embed_references(sounds: Sounds, extractors: dict[str, Extractor], station: Station, processes: Processes) -> None:
+def _embed_references(
+    clips: Sequence[Clip], data_dir: Path, extractors: dict[str, Extractor], station: Station, processes: Processes
+) -> None:
     """Embed the real clips in all processes, and in all caches: every level needs them."""
     if processes.n == 1:
         return  # the first level that is scored will
-    itself = Matching({clip.clip_id: sounds.media[clip.clip_id] for clip in sounds.clips}, (), ())
-    needs = [need for need in file_needs(sounds.clips, itself.files, itself, extractors) if need.may_be_silent]
+    references = MediaReferences(clips, data_dir)
+    needs = [need for clip in clips for need in references.needs(clip, extractors)]
     checked = check_everywhere(needs, station, processes)
     jobs = [
         job
-        for clip in sounds.clips
-        if sounds.media[clip.clip_id] in checked.contents
-        for job in clip_jobs(clip, itself.files, itself, checked, extractors, {}).reference.values()
+        for clip in clips
+        if references.media[clip.clip_id] in checked.contents
+        for job in references.jobs(clip, checked, extractors).values()
         if job.extractor.modality != "text"
     ]
     failures = embed_everywhere(jobs, station, processes)
