@@ -124,6 +124,7 @@ def evaluate(
 
     Prints a table and writes a result file. Nothing is scored unless every clip can be (see --on-error).
     """
+    from t2av_bench.distributed import processes
     from t2av_bench.errors import UsageError
     from t2av_bench.evaluation import default_features
     from t2av_bench.evaluation import evaluate as run
@@ -148,7 +149,10 @@ def evaluate(
     if options["features"] is None and preset is None:
         options["features"] = default_features(options["manifest"])
         click.echo(f"Features: {options['features']} (the default for {options['manifest'].name})", err=True)
-    result = run(metrics=names, **options)
+    with processes() as team:
+        result = run(metrics=names, processes=team, **options)
+    if not team.leads:
+        return
     result.save(output)
     if per_clip is not None:
         result.save_per_clip(per_clip)
