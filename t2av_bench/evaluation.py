@@ -126,7 +126,8 @@ def evaluate(
     batch_size
         Windows per pass of a network.
     num_workers
-        Loader processes; by default one per core, at most 8. 0 decodes in this process.
+        Loader processes; by default one per core, at most 8. 0 decodes in this process, which a damaged file may then
+        crash.
     cache_dir
         Where embeddings are kept; by default ``embeddings/`` in the home folder.
     system, description

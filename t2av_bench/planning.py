@@ -141,7 +141,7 @@ def _job(clip: Clip, extractor: Extractor, path: Path, start_s: float, checked: 
     if extractor.modality == "text":
         return _caption_job(clip, extractor)
     key = entry_key(checked.contents[path], start_s, clip.duration_s, extractor.fingerprint)
-    return EmbeddingJob(key, extractor, ClipSource(path, start_s, clip.duration_s))
+    return EmbeddingJob(key, extractor, ClipSource(path, start_s, clip.duration_s, state=checked.states[path]))
 
 
 def clip_jobs(

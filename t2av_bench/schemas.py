@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2av_bench.errors import ResultError, shown
-from t2av_bench.files import replacing
+from t2av_bench.files import remove_leftovers, replacing
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator
@@ -119,7 +119,8 @@ def write_text(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
+        remove_leftovers(path.parent, path)
+        with replacing(path, durable=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -50,7 +50,11 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per pass of a network."
 )
-@click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
+@click.option(
+    "--num-workers",
+    type=click.IntRange(0),
+    help="Loader processes; with 0 a damaged file can crash the run.  [default: one per core, at most 8]",
+)
 @click.option(
     "--cache-dir",
     type=click.Path(path_type=Path, readable=False),

@@ -212,6 +212,8 @@ def test_a_cache_with_a_pack_serves_both(world: World, tmp_path: Path):
     rows = pack.rows("lite-audio", 2)
     np.testing.assert_array_equal(cache.load(PackCache.key_of("lite-audio", 2), rows.shape), rows)
     assert cache.load(PackCache.key_of("lite-audio", 2), (1, 64)) is None
+    assert cache.holds(PackCache.key_of("lite-audio", 2), rows.shape)
+    assert not cache.holds("ab" * 32, rows.shape)
     cache.store("ab" * 32, rows)
     np.testing.assert_array_equal(cache.load("ab" * 32, rows.shape), rows)
 
