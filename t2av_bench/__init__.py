@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from t2av_bench.evaluation import evaluate
     from t2av_bench.leaderboard import Leaderboard
     from t2av_bench.manifests import Manifest, load_manifest
+    from t2av_bench.reporting import report
     from t2av_bench.results import Result, Score
     from t2av_bench.score_plot import plot_result
     from t2av_bench.validation import validate_metrics
@@ -52,6 +53,7 @@ __all__ = [
     "plot_comparison",
     "plot_result",
     "plot_validation",
+    "report",
     "validate_metrics",
 ]
 
@@ -73,6 +75,7 @@ _HOME_OF = {
     "plot_comparison": "t2av_bench.comparison_plot",
     "plot_result": "t2av_bench.score_plot",
     "plot_validation": "t2av_bench.validation.plot",
+    "report": "t2av_bench.reporting",
     "validate_metrics": "t2av_bench.validation",
 }
 

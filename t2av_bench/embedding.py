@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.cache import EmbeddingCache
+from t2av_bench.cache import EmbeddingCache, unchanged
 from t2av_bench.errors import ManifestError, MediaError, MetricError, T2AVBenchError
 from t2av_bench.models.extractors import ClipSource, Extractor
 from t2av_bench.progress import progress_bar
@@ -37,11 +37,17 @@ class EmbeddingJob:
         Turns the source into ``extractor.rows_n(source.duration_s)`` embeddings.
     source
         The clip's media and caption.
+    stored
+        Whether the embeddings were made elsewhere, as those of a reference pack: they are read and never computed.
+    half
+        Whether they are rounded to float16 when they are read, as those are that they are set against.
     """
 
     key: str
     extractor: Extractor
     source: ClipSource
+    stored: bool = False
+    half: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -57,19 +63,23 @@ class _Batcher:
         self._rows: list[npt.NDArray[Any]] = []  # inputs waiting for the network
         self._waiting: list[tuple[str, int]] = []  # clips in order of their rows: key, rows
         self._done: list[Float32Array] = []  # embeddings of the clips in front of _waiting
+        # Set while rows and clips may not match: an interruption there must not give a clip another one's embeddings.
+        self._torn = False
 
     def add(self, job: EmbeddingJob, inputs: npt.NDArray[Any]) -> None:
         """Take one clip's rows; run the network when a batch is full."""
         if self._rows and self._rows[0].shape != inputs.shape[1:]:
             self.flush()  # clips of another duration give rows of another shape
+        self._torn = True
         self._rows.extend(inputs)
         self._waiting.append((job.key, len(inputs)))
+        self._torn = False
         while len(self._rows) >= self._batch_size:
             self._run(self._batch_size)
 
     def flush(self) -> None:
-        """Run the network on what is left."""
-        if self._rows:
+        """Run the network on what is left; after an interruption in the middle of a batch, on nothing more."""
+        if self._rows and not self._torn:
             self._run(len(self._rows))
 
     def finish(self) -> None:
@@ -78,6 +88,7 @@ class _Batcher:
         self._extractor.release()
 
     def _run(self, count: int) -> None:
+        self._torn = True
         batch, self._rows = np.stack(self._rows[:count]), self._rows[count:]
         self._done.append(self._extractor.embed_batch(batch))
         available = np.concatenate(self._done)
@@ -86,6 +97,7 @@ class _Batcher:
             self._cache.store(key, np.ascontiguousarray(available[:rows], dtype=np.float32))
             available = available[rows:]
         self._done = [available]
+        self._torn = False
 
 
 def embed_missing(
@@ -168,7 +180,8 @@ def embed_captions(jobs: Sequence[EmbeddingJob], cache: EmbeddingCache) -> dict[
 
 def _load(job: EmbeddingJob) -> npt.NDArray[Any]:
     """Run the CPU part in a worker, and hold it to its promise."""
-    inputs = job.extractor.load(job.source)
+    with unchanged(job.source.path, job.source.state):
+        inputs = job.extractor.load(job.source)
     if len(inputs) != job.shape[0]:
         raise MediaError(
             job.source.path, f"gives {len(inputs)} windows where the clip's duration asks for {job.shape[0]}"
@@ -191,4 +204,11 @@ def read_embeddings(jobs: Iterable[EmbeddingJob], cache: EmbeddingCache) -> Iter
                 f"{cache.folder}: the entry of {job.source.path} ({job.extractor.name}) vanished or broke during the"
                 " run; is another program clearing this folder? Run the same command again."
             )
-        yield found
+        yield halved(found) if job.half else found
+
+
+def halved(rows: Float32Array) -> Float32Array:
+    """Round to what float16 can hold; numbers beyond its range stay as they are."""
+    with np.errstate(over="ignore"):
+        rounded = rows.astype(np.float16).astype(np.float32)
+    return np.where(np.isfinite(rounded), rounded, rows)

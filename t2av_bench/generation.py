@@ -1,29 +1,31 @@
 """The reference system's sounds for a manifest: one WAV per clip, ready for ``evaluate``.
 
 Read :func:`generate` from top to bottom. A clip's sound follows from the checkpoint, the settings, the seed and the
-clip; batches, shards, processes and interruptions move nothing but the last bits (kernels round differently for other
-batch sizes).
+clip; batches, shards and processes move nothing but the last bits (kernels round differently for other batch sizes). An
+interrupted run that goes on gives the same bits: its batches are those of the whole list.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.errors import Problem, ProblemsError, UsageError
-from t2av_bench.files import replacing
+from t2av_bench.errors import Problem, ProblemsError, T2AVBenchError, UsageError
+from t2av_bench.files import remove_leftovers, replacing
 from t2av_bench.generation_record import Sampling, agree_on_settings, settings_record
 from t2av_bench.manifests import Clip, Manifest, load_manifest
 from t2av_bench.naming import locate_media
 from t2av_bench.progress import progress_bar
-from t2av_bench.workers import JobFailure, run_jobs
+from t2av_bench.workers import JobFailure, run_jobs, run_one
 
 if TYPE_CHECKING:
     from t2av_bench.models.t2av import T2AVPipeline
@@ -102,13 +104,15 @@ def generate(
     target = Path(out)
     pipeline = load_pipeline(folder, device)
     agree_on_settings(target, settings_record(folder, benchmark, sampling, pipeline))
-    missing = [clip for clip in clips if not (target / f"{clip.clip_id}.wav").is_file()]
+    remove_leftovers(target)
+    missing = {clip.clip_id for clip in clips if not (target / f"{clip.clip_id}.wav").is_file()}
     problems: list[Problem] = []
     with progress_bar(len(missing), "generate", "clip", wanted=progress) as bar:
-        for batch in _batches(pipeline, missing, media, batch_size, num_workers, problems):
+        for batch in _batches(pipeline, clips, missing, media, batch_size, num_workers, problems):
             for clip, sound in zip(batch.clips, _sounds(pipeline, batch, sampling), strict=True):
-                write_wav(target / f"{clip.clip_id}.wav", sound)
-                bar.update()
+                if clip.clip_id in missing:
+                    write_wav(target / f"{clip.clip_id}.wav", sound)
+                    bar.update()
     if problems:
         raise ProblemsError(f"{len(problems)} of {len(clips)} clips have no sound; all others are written", problems)
     return Generated(len(missing), len(clips) - len(missing))
@@ -151,8 +155,9 @@ def generate_one(
         As in :func:`generate`.
     """
     from t2av_bench.media.muxing import mux
+    from t2av_bench.models.t2av.inputs import checked_length_s, stated_length_s
     from t2av_bench.models.t2av.loading import find_checkpoint, load_pipeline
-    from t2av_bench.models.t2av.reading import probe_video
+    from t2av_bench.models.t2av.reading import probe_video, read_pictures
     from t2av_bench.models.t2av.sampling import clip_generator
 
     wav = Path(out)
@@ -161,29 +166,46 @@ def generate_one(
         raise UsageError(f"the output must end in .wav, got {wav}")
     if mp4.exists() and mp4.resolve() == Path(video).resolve():
         raise UsageError(f"{mp4} is the video itself and would be overwritten; give another --out")
-    probe_video(video)
+    info = run_one(probe_video, video, video)
     sampling = sampling or Sampling()
     pipeline = load_pipeline(find_checkpoint(checkpoint), device)
     wav.parent.mkdir(parents=True, exist_ok=True)
+    pictures = None
+    if sampling.video:
+        length_s = checked_length_s(stated_length_s(info, video) if length_s is None else length_s)
+        pictures = run_one(read_pictures, pipeline.picture_job(video, length_s), video)[None]
     sounds = pipeline(
         prompt,
-        video=video if sampling.video else None,
+        frames=pictures,
         audio_length_in_s=length_s,
         generator=[clip_generator(sampling.seed, wav.stem)],
         **sampling.call_options(),
     ).audios
     write_wav(wav, sounds[0])
-    mux(video, sounds[0], SR_HZ, mp4)
+    run_one(partial(mux, samples=sounds[0], sr_hz=SR_HZ, out=mp4), video, video)
     return wav, mp4
 
 
 def write_wav(path: Path, sound: Float32Array) -> None:
-    """Write a sound as 16-bit WAV; one louder than full scale is scaled down to it, not clipped."""
+    """Write a sound as 16-bit WAV; one louder than full scale is scaled down to it, not clipped.
+
+    Raises
+    ------
+    T2AVBenchError
+        If it cannot be written, as on a full disk.
+    """
     import soundfile
 
     peak = float(np.abs(sound).max(initial=0.0))
-    with replacing(path) as temporary:
-        soundfile.write(temporary, sound / max(1.0, peak), SR_HZ, subtype="PCM_16")
+    try:
+        with replacing(path, durable=True) as temporary:
+            soundfile.write(temporary, sound / max(1.0, peak), SR_HZ, subtype="PCM_16")
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise T2AVBenchError(f"{path}: cannot be written ({_reason(error)}); what is written so far is kept") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).strip().rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -205,28 +227,32 @@ def _media_of(clips: Sequence[Clip], benchmark: Manifest, data_dir: str | Path |
 def _batches(
     pipeline: T2AVPipeline,
     clips: Sequence[Clip],
+    missing: Set[str],
     media: dict[str, Path],
     batch_size: int,
     num_workers: int,
     problems: list[Problem],
 ) -> Iterator[_Batch]:
-    """Yield clips of one length together, with their pictures; those that cannot be read go to ``problems``."""
+    """Yield clips of one length together, with their pictures; those that cannot be read go to ``problems``.
+
+    Batches are cut from all clips, and those without a missing one are passed over: a run that goes on where another
+    stopped computes each sound in the company it would have had.
+    """
     by_length: dict[float, list[Clip]] = defaultdict(list)
     for clip in clips:
         by_length[clip.duration_s].append(clip)
     for length_s, members in by_length.items():
-        waiting: list[tuple[Clip, Any]] = []
-        with closing(_read(pipeline, members, media, length_s, num_workers)) as read:
-            for clip, pictures in read:
-                if isinstance(pictures, JobFailure):
-                    problems.append(Problem(clip.clip_id, "unreadable", str(media[clip.clip_id]), pictures.reason))
-                else:
-                    waiting.append((clip, pictures))
-                if len(waiting) == batch_size:
-                    yield _batch(waiting)
-                    waiting = []
-        if waiting:
-            yield _batch(waiting)
+        groups = [members[first : first + batch_size] for first in range(0, len(members), batch_size)]
+        wanted = [group for group in groups if any(clip.clip_id in missing for clip in group)]
+        with closing(_read(pipeline, list(chain(*wanted)), media, length_s, num_workers)) as read:
+            for group in wanted:
+                found = list(islice(read, len(group)))
+                for clip, pictures in found:
+                    if isinstance(pictures, JobFailure) and clip.clip_id in missing:
+                        problems.append(Problem(clip.clip_id, "unreadable", str(media[clip.clip_id]), pictures.reason))
+                readable = [(clip, pictures) for clip, pictures in found if not isinstance(pictures, JobFailure)]
+                if any(clip.clip_id in missing for clip, _ in readable):
+                    yield _batch(readable)
 
 
 def _batch(members: Sequence[tuple[Clip, Any]]) -> _Batch:

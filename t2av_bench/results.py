@@ -125,6 +125,8 @@ class Result:
         clips it is undefined for. Kept as ``per_clip`` is.
     per_clip_file
         Name and SHA-256 of that table, in a loaded result.
+    reference_pack
+        Name, SHA-256 and number format of the reference pack, where the reference was read from one.
     """
 
     scores: dict[str, Score]
@@ -146,6 +148,7 @@ class Result:
     per_clip: PerClip = field(default_factory=dict, compare=False, repr=False)
     clip_values: PerClip = field(default_factory=dict, compare=False, repr=False)
     per_clip_file: dict[str, str] | None = field(default=None, compare=False, repr=False)
+    reference_pack: dict[str, Any] | None = None
 
     @property
     def comparable(self) -> bool:
@@ -156,8 +159,9 @@ class Result:
         """Return the content of the result file."""
         record = asdict(replace(self, scores={}, per_clip={}, clip_values={}))
         del record["per_clip"], record["clip_values"]
-        if self.per_clip_file is None:
-            del record["per_clip_file"]
+        for optional in ("per_clip_file", "reference_pack"):
+            if record[optional] is None:
+                del record[optional]
         record["scores"] = {name: score.to_json() for name, score in self.scores.items()}
         record["comparable"] = self.comparable
         return record

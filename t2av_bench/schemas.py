@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2av_bench.errors import ResultError, shown
-from t2av_bench.files import replacing
+from t2av_bench.files import remove_leftovers, replacing
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator
@@ -39,17 +39,7 @@ def read_json(path: Path) -> Any:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ResultError(f"{path}: must have at most {MAX_BYTES >> 20} MiB, has {size >> 20}")
-        text = path.read_text(encoding="utf-8")
-        record = json.loads(
-            text,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_exact,
-            object_pairs_hook=_without_duplicates,
-        )
-        _check_depth(record)
-        if "\\u" in text:
-            json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair has no UTF-8
+        record = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ResultError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeEncodeError as error:
@@ -58,6 +48,27 @@ def read_json(path: Path) -> Any:
         raise ResultError(f"{path}: must be a JSON file ({_TOO_DEEP})") from error
     except ValueError as error:
         raise ResultError(f"{path}: must be a JSON file ({error})") from error
+    return record
+
+
+def parse_json(text: str) -> Any:
+    """Return what a JSON text that anybody may have written holds; :func:`read_json` says what is refused.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        If it is no JSON that can be taken.
+    """
+    record = json.loads(
+        text,
+        parse_constant=_no_constant,
+        parse_float=_finite,
+        parse_int=_exact,
+        object_pairs_hook=_without_duplicates,
+    )
+    _check_depth(record)
+    if "\\u" in text:
+        json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair has no UTF-8
     return record
 
 
@@ -111,7 +122,8 @@ def write_text(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
+        remove_leftovers(path.parent, path)
+        with replacing(path, durable=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -130,6 +130,22 @@ def test_what_was_loaded_before_an_error_is_still_embedded_and_kept(tmp_path: Pa
     assert len(list(read_embeddings(jobs[:2], cache))) == 2
 
 
+def test_an_interruption_inside_a_batch_gives_no_clip_the_embeddings_of_another(tmp_path: Path, cache: EmbeddingCache):
+    class Interrupted(Counting):
+        def embed_batch(self, inputs: np.ndarray) -> np.ndarray:
+            if len(self.batches) == 1:
+                self.batches.append(())
+                raise KeyboardInterrupt
+            return super().embed_batch(inputs)
+
+    jobs = make_jobs(tmp_path, Interrupted(), [2, 3, 4, 2, 3])
+    with pytest.raises(KeyboardInterrupt, match="^$"):
+        embed(jobs, cache, batch_size=4)
+    kept = {i: rows for i, job in enumerate(jobs) if (rows := cache.load(job.key, job.shape)) is not None}
+    assert list(kept) == [0]
+    np.testing.assert_allclose(kept[0][:, 0], 0)
+
+
 def test_a_full_disk_stops_the_run_and_keeps_what_is_there(
     tmp_path: Path, cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
 ):

@@ -276,7 +276,7 @@ def test_bad_input_is_refused_with_its_reason(world: World, tmp_path: Path) -> N
         FAVD({"audio": 64})
     with pytest.raises(UsageError, match=r"extractors or dimensions, not some of each"):
         FAVD({"audio": 64, "video": get_extractor("lite-video")})
-    with pytest.raises(UsageError, match=r"must be a folder of media files; there are none"):
+    with pytest.raises(UsageError, match=r"must be a reference pack, or a folder of media files; there are none"):
         FAD("lite", reference=tmp_path)
     with pytest.raises(UsageError, match=r"a folder holds no captions"):
         FATD("lite", reference=world.folder / "data" / "media")

@@ -56,7 +56,7 @@ class I3DExtractor(NetworkExtractor, VideoExtractor):
     load_key = "model_state"
     row_shape = (FRAMES_N, SIDE_PX, SIDE_PX, 3)
     row_dtype = np.uint8
-    frame_size = (SIDE_PX, SIDE_PX)  # of a square source; others keep their aspect: see load
+    frame_size = (SIDE_PX, SIDE_PX)  # of a square source; others keep their aspect: see size_of
 
     def frame_times_s(self, duration_s: float) -> npt.NDArray[np.float64]:
         """Return the times of 8 frames per window; see :func:`spread_times_s`."""
@@ -66,18 +66,13 @@ class I3DExtractor(NetworkExtractor, VideoExtractor):
         """Crop frames (windows, 8, height, width, 3) to the central (windows, 8, 224, 224, 3)."""
         return centre_crop(frames, SIDE_PX)
 
-    def load(self, source: ClipSource) -> npt.NDArray[Any]:
-        """Read the frames with their short side at 224 pixels and crop them."""
-        from t2av_bench.media import probe, read_frames
-
-        info = probe(source.path)
+    def size_of(self, source: ClipSource) -> tuple[int, int]:
+        """Return the picture's size with its short side at 224 pixels."""
+        info = source.info()
         if not info.video_width or not info.video_height:
             raise MediaError(source.path, "holds no pictures")
         scale = SIDE_PX / min(info.video_height, info.video_width)
-        size = (round(info.video_height * scale), round(info.video_width * scale))
-        times_s = self.frame_times_s(source.duration_s)
-        frames = read_frames(source.path, source.start_s + times_s.ravel(), size=size)
-        return self.windows(frames.reshape(*times_s.shape, *frames.shape[1:]))
+        return round(info.video_height * scale), round(info.video_width * scale)
 
     def build_network(self) -> torch.nn.Module:
         """Return pytorchvideo's network."""

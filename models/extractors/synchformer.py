@@ -135,19 +135,16 @@ class SynchformerVideoExtractor(SynchformerExtractor, VideoExtractor):
         starts = np.arange(self.rows_n(duration_s))[:, None] * HOP_FRAMES_N
         return (starts + np.arange(SEGMENT_FRAMES_N) + 0.5) / FRAME_RATE_HZ
 
-    def load(self, source: ClipSource) -> npt.NDArray[Any]:
-        """Read the frames at the picture's own aspect, the shorter side at 224."""
-        from t2av_bench.media import probe, read_frames
-
-        times_s = self.frame_times_s(source.duration_s)
-        if len(times_s) == 0:
-            return np.zeros((0, *self.row_shape), np.uint8)
-        info = probe(source.path)
+    def size_of(self, source: ClipSource) -> tuple[int, int]:
+        """Return the picture's size with its shorter side at 224 pixels."""
+        info = source.info()
         height, width = info.video_height or 1, info.video_width or 1
         scale = self.frame_size[0] / min(height, width)
-        size = int(height * scale + _ROUNDING_S), int(width * scale + _ROUNDING_S)
-        frames = read_frames(source.path, source.start_s + times_s.ravel(), size=size)
-        return self.windows(frames.reshape(*times_s.shape, *frames.shape[1:]))
+        return int(height * scale + _ROUNDING_S), int(width * scale + _ROUNDING_S)
+
+    def load(self, source: ClipSource) -> npt.NDArray[Any]:
+        """Read the frames; of a clip without a segment none."""
+        return super().load(source) if self.rows_n(source.duration_s) else np.zeros((0, *self.row_shape), np.uint8)
 
     def windows(self, frames: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """Crop frames (segments, 16, height, width, 3) to the central square."""

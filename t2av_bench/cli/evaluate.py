@@ -22,6 +22,11 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
 @click.option("--data-dir", type=click.Path(path_type=Path, readable=False), help="Folder of the reference media.")
 @click.option(
+    "--reference-pack",
+    type=click.Path(path_type=Path, readable=False),
+    help="File with the reference's embeddings, in place of its media; see `t2av-bench pack`.",
+)
+@click.option(
     "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
 )
 @click.option(
@@ -47,7 +52,11 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option(
     "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per pass of a network."
 )
-@click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
+@click.option(
+    "--num-workers",
+    type=click.IntRange(0),
+    help="Loader processes; with 0 a damaged file can crash the run.  [default: one per core, at most 8]",
+)
 @click.option(
     "--cache-dir",
     type=click.Path(path_type=Path, readable=False),
