@@ -53,6 +53,8 @@ _ROUNDING = 1e-6
 
 def contradictions(result: Result) -> Iterator[str]:
     """Yield what in a result cannot be true, as clauses; nothing if all that can be recomputed agrees."""
+    if not result.scores:
+        yield "it must have a score"
     yield from _wrong_counts(result)
     yield from _wrong_extractors(result)
     for name, score in result.scores.items():
