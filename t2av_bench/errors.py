@@ -182,5 +182,9 @@ class FewSamplesWarning(UserWarning):
     """There are fewer samples than a stable estimate of the distance needs."""
 
 
+class OutOfMemoryWarning(UserWarning):
+    """The device had too little memory for a batch, which was made smaller."""
+
+
 class ManifestWarning(UserWarning):
     """A manifest of the toolkit was changed, so that results with it are not comparable."""

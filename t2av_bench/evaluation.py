@@ -18,7 +18,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from t2av_bench._version import __version__
 from t2av_bench.alignment import with_indices
@@ -35,6 +35,8 @@ from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.metrics.groups import assign_groups
 from t2av_bench.models.extractors import Extractor, get_extractor
+from t2av_bench.models.extractors.arithmetic import FULL, check_precision
+from t2av_bench.models.extractors.network import NetworkExtractor
 from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.references import PackCache, PackReferences, open_for, packed_choices
 from t2av_bench.planning import (
@@ -82,6 +84,8 @@ def evaluate(
     protocol: str = OURS,
     weights: str = "published",
     device: str = "auto",
+    precision: str = FULL,
+    compile: bool = False,
     batch_size: int = 32,
     num_workers: int | None = None,
     cache_dir: str | Path | None = None,
@@ -123,8 +127,14 @@ def evaluate(
         ``published``, or ``random`` (drawn from ``seed``), which makes the result not comparable.
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+    precision
+        Of the networks: ``fp32``, or ``bf16`` or ``fp16`` (on a GPU only), which are faster and make the result not
+        comparable; ``benchmarks/precision.py`` measures what they do to each score.
+    compile
+        Whether ``torch.compile`` makes kernels for the networks. It needs a C++ compiler and takes up to minutes before
+        the first batch; embeddings differ from plain ones by rounding and are cached apart from them.
     batch_size
-        Windows per pass of a network.
+        Windows that a network gets at once, at least.
     num_workers
         Loader processes; by default one per core, at most 8. 0 decodes in this process, which a damaged file may then
         crash.
@@ -178,7 +188,7 @@ def evaluate(
         choices, unpacked = packed_choices(choices, pack, asked=metrics)
         cache = PackCache(cache.folder, pack)
     embedded = MODALITIES if pack is None else ("audio", "text") if captions else ("audio",)
-    extractors = make_extractors(choices, device, embedded)
+    extractors = make_extractors(choices, device, embedded, precision=precision, compile=compile)
 
     clips = list(benchmark.clips())
     matching = match_predictions(clips, pred_dir)
@@ -262,7 +272,14 @@ def default_features(benchmark: Manifest, protocol: str = OURS) -> str | None:
     return "lite" if benchmark.name == DEFAULT_MANIFEST else "paper"
 
 
-def make_extractors(protocol: Protocol, device: str, embedded: Collection[str] = MODALITIES) -> dict[str, Extractor]:
+def make_extractors(
+    protocol: Protocol,
+    device: str,
+    embedded: Collection[str] = MODALITIES,
+    *,
+    precision: str = FULL,
+    compile: bool = False,
+) -> dict[str, Extractor]:
     """Make the extractor of each part; parts that share a name share the extractor.
 
     ``embedded`` are the modalities that anything is embedded of: the weights of the others may be missing.
@@ -271,22 +288,35 @@ def make_extractors(protocol: Protocol, device: str, embedded: Collection[str] =
     ------
     PrerequisiteError
         If weights are missing: at once, and not after the files have been checked.
+    UsageError
+        If a precision or compilation is asked for and there is no network that could have it.
     """
+    check_precision(precision)
+    how = {**({} if precision == FULL else {"precision": precision}), **({"compile": True} if compile else {})}
     made: dict[str, Extractor] = {}
     for name in dict.fromkeys(protocol.extractors.values()):
-        made[name] = make_extractor(name, protocol, device)
+        made[name] = make_extractor(name, protocol, device, how)
         if made[name].modality in embedded:
             made[name].check()
+    if how and not any(isinstance(extractor, NetworkExtractor) for extractor in made.values()):
+        raise UsageError(
+            f"{' and '.join(how)} are about networks, and the extractors {', '.join(made)} have none: leave that out"
+        )
     return {part: made[name] for part, name in protocol.extractors.items()}
 
 
-def make_extractor(name: str, protocol: Protocol, device: str) -> Extractor:
-    """Make one extractor with the options and the weights of a protocol; neither need be there."""
+def make_extractor(name: str, protocol: Protocol, device: str, how: Mapping[str, Any] | None = None) -> Extractor:
+    """Make one extractor with the options and the weights of a protocol; neither need be there.
+
+    ``how`` a network is run besides: ``precision`` and ``compile``.
+    """
     from t2av_bench.models.extractors.registry import extractor_class
 
-    options = protocol.extractor_options(name)
-    if extractor_class(name).has_network:
+    options, made_of = protocol.extractor_options(name), extractor_class(name)
+    if made_of.has_network:
         options |= {"weights": protocol.weights, "seed": protocol.weights_seed, "device": device}
+    if issubclass(made_of, NetworkExtractor):
+        options |= how or {}
     return get_extractor(name, **options)
 
 

@@ -16,6 +16,7 @@ from t2av_bench.manifests import Manifest, read_manifest
 from t2av_bench.manifests.mini import render
 from t2av_bench.manifests.mini.predictions import write_prediction_sets
 from t2av_bench.metrics import METRICS
+from t2av_bench.models.extractors.lite_video import LiteVideoExtractor
 from t2av_bench.protocol import make_protocol
 
 N = 8
@@ -93,6 +94,33 @@ def test_a_second_run_reads_the_cache_and_gives_the_same_bits(
 
     monkeypatch.setattr("t2av_bench.embedding.run_jobs", unexpected)
     assert values(run(world, preds, cache_dir=tmp_path / "cache")) == values(first)
+
+
+def test_each_distinct_video_is_embedded_once_however_many_systems_are_scored(
+    world: tuple[Manifest, dict[str, Path]], preds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The cache goes by content: neither the system nor the name of the file matters."""
+    described: list[int] = []
+    windows = LiteVideoExtractor.windows
+
+    def counting(self: LiteVideoExtractor, frames: np.ndarray) -> np.ndarray:
+        described.append(len(frames))
+        return windows(self, frames)
+
+    monkeypatch.setattr(LiteVideoExtractor, "windows", counting)
+    other = tmp_path / "other"
+    shutil.copytree(preds, other)
+    for path in other.glob("*.wav"):
+        sound, sr_hz = soundfile.read(path)
+        soundfile.write(path, 0.5 * sound, sr_hz)
+    assert world[0].data_dir is not None
+    copy = tmp_path / "copied"
+    shutil.copytree(world[0].data_dir, copy)
+    results = [run(world, system, cache_dir=tmp_path / "cache", data_dir=data)
+               for system, data in ((preds, None), (other, None), (other, copy))]  # fmt: skip
+    assert len(described) == N
+    assert values(results[0]) != values(results[1])
+    assert values(results[1]) == values(results[2])
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(

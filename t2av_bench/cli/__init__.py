@@ -15,6 +15,7 @@ from t2av_bench._version import __version__
 from t2av_bench.errors import (
     FewSamplesWarning,
     ManifestWarning,
+    OutOfMemoryWarning,
     ProblemsError,
     T2AVBenchError,
     UsageError,
@@ -128,7 +129,7 @@ def _plain_warnings() -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if issubclass(category, (FewSamplesWarning, ManifestWarning)):
+            if issubclass(category, (FewSamplesWarning, ManifestWarning, OutOfMemoryWarning)):
                 click.echo(f"Warning: {message}", err=True)
             else:
                 shown(message, category, filename, lineno, file, line)

@@ -50,7 +50,19 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
 @click.option(
-    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per pass of a network."
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Of the networks; the shorter ones are faster and make the result not comparable.",
+)
+@click.option("--compile", is_flag=True, help="Compile the networks first, which takes a while (torch.compile).")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Windows that a network gets at once, at least.",
 )
 @click.option(
     "--num-workers",
