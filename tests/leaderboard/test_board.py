@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_boards import board_of, extractor, made_score, submission
 
@@ -207,6 +207,7 @@ def with_zero_point(index: float, zero: object, fad: float = 0.1, favd: float = 
     return replace(result, scores=result.scores | scores)
 
 
+@settings(deadline=None)
 @given(st.floats(0.0, 10.0), st.floats(0.0, 10.0), st.floats(1e-3, 10.0))
 def test_an_index_is_recomputed_from_its_zero_point(fad: float, loss: float, possible: float):
     index = 1.0 - loss / possible
