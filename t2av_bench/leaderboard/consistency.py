@@ -16,8 +16,10 @@ import numpy as np
 from t2av_bench.errors import shown
 from t2av_bench.manifests.pins import PINS
 from t2av_bench.metrics import METRICS
-from t2av_bench.metrics.uncertainty import contributions_stderr
+from t2av_bench.metrics.stats import Float64Array
+from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.models.extractors.catalogue import WEIGHTS
+from t2av_bench.per_clip import PerClip
 from t2av_bench.records import incomplete
 from t2av_bench.results import Result, Score
 
@@ -64,16 +66,29 @@ def clip_contradictions(result: Result) -> Iterator[str]:
         yield f"its table has {clips_n} clips, the result was made of {result.counts['scored']}"
         return
     for name, score in result.scores.items():
-        column = np.array([values[name] for values in result.per_clip.values() if name in values])
+        column = _column(result.per_clip, name)
         if len(column) == clips_n > 1 and score.stderr is not None:
-            yield from _disagrees(f"the standard error of {name}", contributions_stderr(column), score.stderr)
-        own = np.array([values[name] for values in result.clip_values.values() if name in values])
+            yield from _wrong_errors(name, score, column, _column(result.clip_halves, name))
+        own = _column(result.clip_values, name)
         if len(own):
             yield from _disagrees(name, float(own.mean()), score.value)
 
 
-def _disagrees(what: str, recomputed: float, stated: float) -> Iterator[str]:
-    if not math.isclose(recomputed, stated, rel_tol=_ROUNDING, abs_tol=1e-12):
+def _wrong_errors(name: str, score: Score, column: Float64Array, own_half: Float64Array) -> Iterator[str]:
+    if len(own_half) != len(column):
+        yield from _disagrees(f"the standard error of {name}", contributions_stderr(column), score.stderr)
+        return
+    errors = second_order(column, own_half)
+    yield from _disagrees(f"the standard error of {name}", errors.stderr, score.stderr)
+    yield from _disagrees(f"the standard error of the corrected {name}", errors.corrected, score.corrected_stderr)
+
+
+def _column(numbers: PerClip, name: str) -> Float64Array:
+    return np.array([values[name] for values in numbers.values() if name in values], dtype=np.float64)
+
+
+def _disagrees(what: str, recomputed: float, stated: float | None) -> Iterator[str]:
+    if stated is not None and not math.isclose(recomputed, stated, rel_tol=_ROUNDING, abs_tol=1e-12):
         yield f"{what} is {stated:g}, but from its table of clips it is {recomputed:g}"
 
 
