@@ -107,8 +107,7 @@ class KernelScore(EmbeddingScore):
 
     The state is all rows: an unbiased squared MMD is no function of sums. (Random Fourier features would make it one,
     with an error of the order of the distances that are to be told apart.) Of more than 4096 reference rows,
-    the bandwidth is the median distance of 4096 drawn ones; which ones depends on their order, and so, by about 0.1 %,
-    on the number of processes.
+    the bandwidth is the median distance of 4096 drawn ones, whatever the order and the number of processes.
 
     Where the clip of every row is known, pairs of rows of one clip are left out, as in ``evaluate``: without
     ``clip_ids`` the conditions that both sides share bias a joint distance downwards.
