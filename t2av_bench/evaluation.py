@@ -17,6 +17,7 @@ import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -36,7 +37,7 @@ from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.metrics.groups import assign_groups
 from t2av_bench.models.extractors import Extractor, get_extractor
 from t2av_bench.models.extractors.arithmetic import FULL, check_precision
-from t2av_bench.models.extractors.network import NetworkExtractor
+from t2av_bench.models.extractors.network import NetworkExtractor, import_torch
 from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.references import PackCache, PackReferences, open_for, packed_choices
 from t2av_bench.planning import (
@@ -199,7 +200,9 @@ def evaluate(
         problems += caption_problems(captioned, extractors, cache)
 
     needs = file_needs(clips, references, matching, extractors)
-    checked = references.reported(check_files(needs, cache, num_workers=workers_n, progress=progress), matching)
+    torch_too = partial(import_torch, list(extractors.values()))
+    checked = check_files(needs, cache, num_workers=workers_n, progress=progress, meanwhile=torch_too)
+    checked = references.reported(checked, matching)
     problems += checked.problems
     scored = _settle(clips, problems, on_error)
 
