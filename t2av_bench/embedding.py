@@ -25,7 +25,7 @@ from t2av_bench.workers import JobFailure, run_jobs
 Float32Array = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there are ten of them per clip
 class EmbeddingJob:
     """One clip to be embedded by one extractor.
 
