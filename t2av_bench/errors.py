@@ -16,6 +16,7 @@
     ├── TableError         a table that a person wrote is malformed: names the row and the column
     ├── LeaderboardError   a leaderboard, or what is to be put on it, is refused: says why
     ├── ComparisonError    results cannot be set against each other: says what differs
+    ├── ReportError        results, sounds and media do not belong together, or a report cannot be written
     └── MetricError        arrays that no score can be computed from (also a ``ValueError``)
 
 The command line prints their message as one line and exits with 1 (``UsageError``: 2). Any other exception that
@@ -120,6 +121,10 @@ class ProblemsError(T2AVBenchError):
         super().__init__(message)
         self.problems = tuple(problems)
 
+    def __reduce__(self) -> tuple[type[ProblemsError], tuple[str, tuple[Problem, ...]]]:
+        # As of MediaError.
+        return (type(self), (str(self), self.problems))
+
 
 class PrerequisiteError(T2AVBenchError):
     """Something has to be fetched or installed first; the message says how."""
@@ -165,6 +170,10 @@ class ComparisonError(T2AVBenchError):
     """Results cannot be set against each other or against ratings."""
 
 
+class ReportError(T2AVBenchError):
+    """Results, sounds and media do not belong together, or a report cannot be written."""
+
+
 class LeaderboardError(T2AVBenchError):
     """A leaderboard, or a result that is to be put on it, is refused."""
 
@@ -175,6 +184,10 @@ class MetricError(T2AVBenchError, ValueError):
 
 class FewSamplesWarning(UserWarning):
     """There are fewer samples than a stable estimate of the distance needs."""
+
+
+class OutOfMemoryWarning(UserWarning):
+    """The device had too little memory for a batch, which was made smaller."""
 
 
 class ManifestWarning(UserWarning):

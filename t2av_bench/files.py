@@ -12,6 +12,7 @@ import hashlib
 import itertools
 import os
 import re
+import shutil
 import socket
 import uuid
 from collections.abc import Callable, Iterator
@@ -162,3 +163,22 @@ def _machine() -> str:
     with suppress(OSError):
         parts.append(os.readlink("/proc/self/ns/pid"))
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:8]
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``path`` that takes its place at the end, unless something goes wrong.
+
+    What lay there before is deleted then.
+    """
+    mark = uuid.uuid4().hex
+    temporary, old = (path.with_name(f".{path.name}.{mark}.{end}") for end in ("part", "old"))
+    temporary.mkdir(parents=True)
+    try:
+        yield temporary
+        if path.exists():
+            os.replace(path, old)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)

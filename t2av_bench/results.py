@@ -68,7 +68,9 @@ class Score:
     withheld
         Why any of these is None, by name.
     settings
-        Choices behind the score, such as the bandwidth of a kernel or the seed of an index's re-pairings.
+        Choices behind the score, such as the bandwidth of a kernel or the seed of an index's re-pairings, and what it
+        is to be compared with, such as an index's zero point ``random_pairing``: the balanced distance with other
+        clips' sounds, from which and from FAD-b and FAVD-b or FATD-b the index follows.
     """
 
     value: float

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -15,6 +15,7 @@ from t2av_bench._version import __version__
 from t2av_bench.errors import (
     FewSamplesWarning,
     ManifestWarning,
+    OutOfMemoryWarning,
     ProblemsError,
     T2AVBenchError,
     UsageError,
@@ -35,6 +36,7 @@ _COMMANDS = {
         "Train the reference system T2AV, the recipe mini or your own.",
     ),
     "ablate": ("t2av_bench.cli.ablate:ablate", "Train variants of the reference system and compare them."),
+    "report": ("t2av_bench.cli.report:report", "Make a page to look at and listen to what was scored."),
     "leaderboard": ("t2av_bench.cli.leaderboard:leaderboard", "Collect, check and publish results of many systems."),
     "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
     "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
@@ -53,6 +55,13 @@ _OF_THE_SYSTEM = frozenset(
 
 class _LazyGroup(click.Group):
     """A group whose help needs no sub-command's module, so that ``--help`` is instant."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command; of several processes, only the first speaks."""
+        from t2av_bench.cli._speaking import only_the_first_speaks
+
+        with only_the_first_speaks():
+            return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -127,7 +136,7 @@ def _plain_warnings() -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if issubclass(category, (FewSamplesWarning, ManifestWarning)):
+            if issubclass(category, (FewSamplesWarning, ManifestWarning, OutOfMemoryWarning)):
                 click.echo(f"Warning: {message}", err=True)
             else:
                 shown(message, category, filename, lineno, file, line)
