@@ -31,7 +31,7 @@ from t2av_bench.environment import environment
 from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
-from t2av_bench.metrics.groups import assign_groups
+from t2av_bench.metrics.groups import clip_number, grouped_by_number
 from t2av_bench.models.extractors import Extractor, get_extractor
 from t2av_bench.models.extractors.arithmetic import FULL, check_precision
 from t2av_bench.models.extractors.network import NetworkExtractor
@@ -63,7 +63,7 @@ from t2av_bench.results import Result
 from t2av_bench.scoring import GroupedStats, sample_notes, score_all
 from t2av_bench.shares import Station, check_everywhere, default_workers, embed_everywhere
 from t2av_bench.threads import few_threads_for_small_matrices
-from t2av_bench.uncertainty import Uncertainty, groups_wanted, uncertainty_notes, with_bias
+from t2av_bench.uncertainty import Uncertainty, groups_wanted, half_maps, uncertainty_notes, with_bias
 
 OnError = Literal["fail", "skip"]
 DEFAULT_MANIFEST = "t2av-mini"
@@ -221,7 +221,7 @@ def evaluate(
         jobs = [job for job in jobs if job.clip_id in kept]
 
     with few_threads_for_small_matrices(sum(extractor.dim for extractor in extractors.values())):
-        groups = assign_groups(len(jobs), groups_wanted(uncertainty), seed)
+        groups = grouped_by_number([clip_number(job.clip_id) for job in jobs], groups_wanted(uncertainty), seed)
         reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
         generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
         sides = reference.whole, generated.whole
@@ -229,11 +229,12 @@ def evaluate(
         plain = score_all(choices, *sides, len(scored), influence=influence)
         plain = with_indices(plain, choices, jobs, cache, sides, seed, influence=influence)
         judged = with_bias(plain.scores, (reference, generated), plain.balance, uncertainty, seed)
-        contributions = clip_contributions(jobs, cache, choices.pooling, sides, plain)
+        halves = half_maps(plain, (reference, generated), groups, uncertainty)
+        found = clip_contributions(jobs, cache, choices.pooling, sides, plain, halves)
         clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance, events)
         companions = score_companions(choices.metrics, clip_set, seed, extractors, measures=measures_of(choices))
-    scores = choices.in_order(with_stderr(judged, contributions), companions.scores)
-    contributions = choices.in_order(contributions, companions.contributions)
+    scores = choices.in_order(with_stderr(judged, found), companions.scores)
+    contributions = choices.in_order(found.whole, companions.contributions)
 
     return Result(
         scores=scores,
@@ -266,6 +267,7 @@ def evaluate(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool_version=__version__,
         per_clip=by_clip(jobs, contributions),
+        clip_halves=by_clip(jobs, found.own_half),
         clip_values=by_clip(jobs, companions.clip_values),
         reference_pack=None if pack is None else pack_record(pack),
     )
