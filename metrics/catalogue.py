@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["raw", "balanced", "index", "kernel", "classes", "support", "similarity", "sync"]
+# Parts that a manifest knows and no extractor makes.
+KNOWN_PARTS = ("events",)
 FRECHET_KINDS: tuple[Kind, ...] = ("raw", "balanced", "index")
 
 

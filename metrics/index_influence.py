@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics.influence import Influence, InfluenceMap
-from t2av_bench.metrics.joint import index_distances
+from t2av_bench.metrics.joint import IndexDistances, index_distances
 from t2av_bench.metrics.pairing import RePairing
 from t2av_bench.metrics.stats import Float64Array, JointStats
 
@@ -83,11 +83,11 @@ class RePairedIndexMap:
 
     Attributes
     ----------
-    value
-        The index itself.
+    distances
+        What the index is made of.
     """
 
-    value: float
+    distances: IndexDistances
     _joint: InfluenceMap
     _audio: InfluenceMap
     _draws: list[_Draw]
@@ -115,7 +115,7 @@ class RePairedIndexMap:
         distances = index_distances(reference, generated, null="re-pairing", re_paired=pairing.stats)
         audio = reference.select("audio")
         return cls(
-            distances.alignment,
+            distances,
             InfluenceMap.fit(reference, generated),
             InfluenceMap.fit(audio, generated.select("audio")),
             [_Draw.fit(reference, audio, stats) for stats in pairing.stats],
@@ -124,6 +124,11 @@ class RePairedIndexMap:
             distances.joint - distances.audio_only,
             distances.unpaired - distances.audio_only,
         )
+
+    @property
+    def value(self) -> float:
+        """The index itself."""
+        return self.distances.alignment
 
     def reference(self, rows: npt.ArrayLike) -> Float64Array:
         """Return the influence of balanced rows (n, d) of the reference side, shape (n,)."""

@@ -22,13 +22,17 @@ if not (_here / "metrics").is_dir() and (_here.parent / "setup.cfg").is_file():
 
 if TYPE_CHECKING:
     from t2av_bench.comparison import Comparison, compare
+    from t2av_bench.comparison_plot import plot_comparison
     from t2av_bench.correlation import Correlation, correlate
     from t2av_bench.errors import MediaError, PrerequisiteError, ProblemsError, T2AVBenchError
     from t2av_bench.evaluation import evaluate
     from t2av_bench.leaderboard import Leaderboard
     from t2av_bench.manifests import Manifest, load_manifest
+    from t2av_bench.reporting import report
     from t2av_bench.results import Result, Score
+    from t2av_bench.score_plot import plot_result
     from t2av_bench.validation import validate_metrics
+    from t2av_bench.validation.plot import plot_validation
 
 __all__ = [
     "Comparison",
@@ -46,6 +50,10 @@ __all__ = [
     "correlate",
     "evaluate",
     "load_manifest",
+    "plot_comparison",
+    "plot_result",
+    "plot_validation",
+    "report",
     "validate_metrics",
 ]
 
@@ -64,6 +72,10 @@ _HOME_OF = {
     "correlate": "t2av_bench.correlation",
     "evaluate": "t2av_bench.evaluation",
     "load_manifest": "t2av_bench.manifests",
+    "plot_comparison": "t2av_bench.comparison_plot",
+    "plot_result": "t2av_bench.score_plot",
+    "plot_validation": "t2av_bench.validation.plot",
+    "report": "t2av_bench.reporting",
     "validate_metrics": "t2av_bench.validation",
 }
 

@@ -18,7 +18,7 @@ from t2av_bench.contributions import BATCH_CLIPS
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import METRICS, Balance, MetricSpec
 from t2av_bench.metrics.index_influence import RePairedIndexMap
-from t2av_bench.metrics.joint import index_distances, score_stats
+from t2av_bench.metrics.joint import IndexDistances, index_distances, score_stats
 from t2av_bench.metrics.pairing import DRAWS, RePairing
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.protocol import Protocol
@@ -71,20 +71,20 @@ def with_indices(
             over = [score_stats(spec, side.of(spec), balance) for side in sides]
             if influence:
                 fitted = maps[spec.name] = RePairedIndexMap.fit(over[0], over[1], pairings[spec.name])
-                value = fitted.value
+                distances = fitted.distances
             else:
                 distances = index_distances(*over, null="re-pairing", re_paired=pairings[spec.name].stats)
-                value = distances.alignment
             sizes = len(clips), over[0].n, over[0].d, over[0].rank
-            score = Score(value, None, spec.kind, spec.higher_is_better, spec.version, *sizes)
-            scores[spec.name] = replace(score, settings=_settings(seed))
+            score = Score(distances.alignment, None, spec.kind, spec.higher_is_better, spec.version, *sizes)
+            scores[spec.name] = replace(score, settings=_settings(seed, distances))
         except MetricError as error:
             absent[spec.name] = str(error)
     return Scored(scores, absent, balance, maps)
 
 
-def _settings(seed: int) -> dict[str, Any]:
-    return {"null": "re-pairing", "draws": DRAWS, "seed": seed}
+def _settings(seed: int, distances: IndexDistances) -> dict[str, Any]:
+    # With the distance that is the zero point, anyone can recompute the index from the result's other scores.
+    return {"null": "re-pairing", "draws": DRAWS, "seed": seed, "random_pairing": distances.unpaired}
 
 
 def _re_pairings(

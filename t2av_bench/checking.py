@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from t2av_bench.cache import EmbeddingCache, file_key, file_sha256
+from t2av_bench.cache import EmbeddingCache, file_key, file_sha256, file_state, unchanged
 from t2av_bench.errors import MediaError, Problem
 from t2av_bench.media import check_audio, probe
 from t2av_bench.progress import progress_bar
@@ -32,6 +32,8 @@ class FileNeed:
         Whether sound and pictures are needed.
     may_be_silent
         False for predictions: digital silence is a failed generation, not a sound.
+    state
+        The file's size and times when the check began; see :func:`t2av_bench.cache.file_state`.
     """
 
     clip_id: str
@@ -41,6 +43,7 @@ class FileNeed:
     audio: bool
     video: bool
     may_be_silent: bool
+    state: str = ""
 
     @property
     def question(self) -> str:
@@ -57,18 +60,31 @@ class CheckReport:
     ----------
     contents
         SHA-256 of the bytes of each usable file.
+    states
+        Size and times that go with it.
     problems
         Everything that stands in the way of scoring a clip.
-    padded_n
-        Files whose sound was up to 0.1 s short and is padded with zeros.
-    silent_n
-        Files without a sound that may be silent: reference clips.
+    padded
+        Clip of each file whose sound was up to 0.1 s short and is padded with zeros.
+    silent
+        Clip of each file without a sound that may be silent: reference clips.
     """
 
     contents: dict[Path, str] = field(default_factory=dict)
+    states: dict[Path, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
-    padded_n: int = 0
-    silent_n: int = 0
+    padded: list[str] = field(default_factory=list)
+    silent: list[str] = field(default_factory=list)
+
+    @property
+    def padded_n(self) -> int:
+        """How many files are padded."""
+        return len(self.padded)
+
+    @property
+    def silent_n(self) -> int:
+        """How many files hold no sound."""
+        return len(self.silent)
 
 
 def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers: int, progress: bool) -> CheckReport:
@@ -82,12 +98,14 @@ def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers
     answers: dict[int, dict[str, Any]] = {}
     unknown: list[int] = []
     keys: dict[int, str] = {}
+    needs = list(needs)
     for index, need in enumerate(needs):
         try:
-            keys[index] = file_key(need.path, need.question)
+            needs[index] = replace(need, state=file_state(need.path))
         except MediaError as error:
             answers[index] = _problem("unreadable", error.reason)
             continue
+        keys[index] = file_key(need.path, need.question, needs[index].state)
         known = cache.recall(keys[index])
         if known is not None and "sha256" in known:
             answers[index] = known
@@ -101,20 +119,48 @@ def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers
                 answers[index] = _problem("unreadable", answer.reason)
             else:
                 answers[index] = answer
-                cache.remember(keys[index], answer)
+                if answer.get("kind") != "unreadable":  # which the disk's or the network's trouble may have been
+                    cache.remember(keys[index], answer)
             bar.update()
     return _report(zip(needs, (answers[i] for i in range(len(needs))), strict=True))
+
+
+def is_known(need: FileNeed, cache: EmbeddingCache) -> bool:
+    """Whether checking a file will cost no more than a look."""
+    try:
+        known = cache.recall(file_key(need.path, need.question))
+    except MediaError:
+        return True
+    return known is not None and "sha256" in known
+
+
+def united(reports: Sequence[CheckReport], needs: Sequence[FileNeed]) -> CheckReport:
+    """Return the report on all files from those on shares of them; problems in the order of ``needs``."""
+    whole = CheckReport()
+    for part in reports:
+        whole.contents |= part.contents
+        whole.states |= part.states
+        whole.problems += part.problems
+        whole.padded += part.padded
+        whole.silent += part.silent
+    places = {(need.clip_id, str(need.path)): place for place, need in reversed(list(enumerate(needs)))}
+    clips = {need.clip_id: place for place, need in reversed(list(enumerate(needs)))}
+    whole.problems.sort(key=lambda problem: places[problem.clip_id, problem.path])
+    whole.padded.sort(key=clips.__getitem__)
+    whole.silent.sort(key=clips.__getitem__)
+    return whole
 
 
 def inspect(need: FileNeed) -> dict[str, Any]:
     """Read one file as the extraction will, and say what is wrong with it; runs in a worker."""
     answer: dict[str, Any] = {}
     try:
-        answer["sha256"] = file_sha256(need.path)
-        if need.audio:
-            answer |= _inspect_audio(need)
-        if need.video and "kind" not in answer:
-            answer |= _inspect_video(need)
+        with unchanged(need.path, need.state):
+            answer["sha256"] = file_sha256(need.path)
+            if need.audio:
+                answer |= _inspect_audio(need)
+            if need.video and "kind" not in answer:
+                answer |= _inspect_video(need)
     except MediaError as error:
         answer |= _problem("unreadable", error.reason)
     except OSError as error:
@@ -157,6 +203,7 @@ def _report(answers: Iterable[tuple[FileNeed, dict[str, Any]]]) -> CheckReport:
             report.problems.append(Problem(need.clip_id, answer["kind"], str(need.path), answer["reason"]))
         else:
             report.contents[need.path] = answer["sha256"]
-            report.padded_n += bool(answer.get("padded"))
-            report.silent_n += bool(answer.get("silent"))
+            report.states[need.path] = need.state
+            report.padded += [need.clip_id] if answer.get("padded") else []
+            report.silent += [need.clip_id] if answer.get("silent") else []
     return report

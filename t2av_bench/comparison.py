@@ -46,6 +46,8 @@ from t2av_bench.schemas import write_json
 SCHEMA_VERSION = 1
 # Below, the standard errors are themselves too uncertain.
 FEW_CLIPS = 30
+# Scores of equal sets differ by the rounding of their arithmetic, which is the same for every clip; tables show 0.
+_ROUNDING = 5e-10
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,8 @@ class PairedTest:
     effect_size
         The difference in units of its spread over clips (Cohen's d of paired samples); None without spread.
     p_value, p_holm
-        Of no difference, two-sided: as it is, and adjusted for the number of tests.
+        Of no difference, two-sided: as it is (1 where the difference is below 5e-10, which is rounding), and adjusted
+        for the number of tests.
     better
         Name of the better system, if the adjusted p-value says that there is one.
     """
@@ -248,7 +251,7 @@ def _paired_test(score: str, first: Entry, second: Entry, confidence: float) -> 
         low=low,
         high=high,
         effect_size=difference.value / (difference.stderr * len(clips) ** 0.5) if difference.stderr else None,
-        p_value=difference.p_value,
+        p_value=1.0 if abs(difference.value) < _ROUNDING else difference.p_value,
     )
 
 

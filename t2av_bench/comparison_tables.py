@@ -67,11 +67,12 @@ def _cells(test: PairedTest) -> list[str]:
         number(test.second_value),
         signed(test.difference),
         f"[{signed(test.low)}, {signed(test.high)}]",
-        _p(test.p_value),
-        _p(test.p_holm),
+        p_text(test.p_value),
+        p_text(test.p_holm),
         test.better or "—",
     ]
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """Return a p-value with two digits."""
     return "<0.0001" if value < 1e-4 else f"{value:.2g}" if value < 0.0995 else f"{value:.2f}"

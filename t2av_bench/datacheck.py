@@ -10,12 +10,14 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from t2av_bench.cache import EmbeddingCache, file_key, file_sha256
 from t2av_bench.errors import MediaError
+from t2av_bench.files import replacing
 from t2av_bench.manifests import Clip
 from t2av_bench.media import TOLERANCE_S, check_audio, probe
 from t2av_bench.naming import locate_media
@@ -141,14 +143,16 @@ def _ask(
         if known is not None:
             answers[index] = known
     unknown = [index for index in range(len(jobs)) if index not in answers]
-    with progress_bar(len(unknown), what, "clip", progress) as bar:
-        for position, answer in run_jobs(function, [jobs[index] for index in unknown], num_workers=num_workers):
+    outcomes = run_jobs(function, [jobs[index] for index in unknown], num_workers=num_workers)
+    with progress_bar(len(unknown), what, "clip", progress) as bar, closing(outcomes):
+        for position, answer in outcomes:
             index = unknown[position]
             if isinstance(answer, JobFailure):
                 answers[index] = {"state": "unreadable", "reason": answer.reason}
             else:
                 answers[index] = answer
-                cache.remember(keys[index], answer)
+                if answer.get("state") != "unreadable":  # which the disk's or the network's trouble may have been
+                    cache.remember(keys[index], answer)
             bar.update()
     return [answers[index] for index in range(len(jobs))]
 
@@ -188,7 +192,7 @@ def _mark_duplicates(
     states: dict[str, ClipState], order: list[str], cache: EmbeddingCache, num_workers: int, progress: bool
 ) -> None:
     """Find files of equal bytes; only files of equal size need be read for that."""
-    sizes = {clip_id: Path(states[clip_id].path).stat().st_size for clip_id in order if states[clip_id].state == "ok"}
+    sizes = {clip_id: _size(states[clip_id].path) for clip_id in order if states[clip_id].state == "ok"}
     of_size = Counter(sizes.values())
     suspects = [clip_id for clip_id in order if clip_id in sizes and of_size[sizes[clip_id]] > 1]
     paths = [Path(states[clip_id].path) for clip_id in suspects]
@@ -197,6 +201,14 @@ def _mark_duplicates(
     for clip_id, answer in zip(suspects, hashes, strict=True):
         if "sha256" in answer and (original := first.setdefault(answer["sha256"], clip_id)) != clip_id:
             states[clip_id] = replace(states[clip_id], state="duplicate", reason=f"the same as {original}")
+
+
+def _size(path: str) -> int:
+    """Return a file's size; -1 for one that is gone since it was looked at, which hashing will name."""
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return -1
 
 
 def _hash(path: Path) -> dict[str, Any]:
@@ -208,7 +220,7 @@ def _hash(path: Path) -> dict[str, Any]:
 
 def write_states(states: Sequence[ClipState], path: str | Path) -> None:
     """Write one row per clip as CSV."""
-    with Path(path).open("w", encoding="utf-8", newline="") as file:
+    with replacing(Path(path)) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["clip_id", "state", "reason", "path", "sound_s", "video_s"])
         for one in states:

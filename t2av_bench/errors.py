@@ -10,11 +10,13 @@
     ├── PrerequisiteError  something has to be fetched or installed first: says how
     ├── DownloadError      a file could not be fetched: names the address and where to put it by hand
     ├── CacheError         the embedding cache cannot be read or written
+    ├── PackError          a reference pack is damaged, or not one of this manifest and these extractors
     ├── ResultError        a result file does not follow the schema
     ├── TrainingError      training cannot go on: names the stage, the step and the last good checkpoint
     ├── TableError         a table that a person wrote is malformed: names the row and the column
     ├── LeaderboardError   a leaderboard, or what is to be put on it, is refused: says why
     ├── ComparisonError    results cannot be set against each other: says what differs
+    ├── ReportError        results, sounds and media do not belong together, or a report cannot be written
     └── MetricError        arrays that no score can be computed from (also a ``ValueError``)
 
 The command line prints their message as one line and exits with 1 (``UsageError``: 2). Any other exception that
@@ -119,6 +121,10 @@ class ProblemsError(T2AVBenchError):
         super().__init__(message)
         self.problems = tuple(problems)
 
+    def __reduce__(self) -> tuple[type[ProblemsError], tuple[str, tuple[Problem, ...]]]:
+        # As of MediaError.
+        return (type(self), (str(self), self.problems))
+
 
 class PrerequisiteError(T2AVBenchError):
     """Something has to be fetched or installed first; the message says how."""
@@ -130,6 +136,22 @@ class DownloadError(T2AVBenchError):
 
 class CacheError(T2AVBenchError):
     """The embedding cache cannot be read or written."""
+
+
+class PackError(T2AVBenchError):
+    """A reference pack cannot be written, is damaged, or is not one of this manifest and these extractors.
+
+    Parameters
+    ----------
+    path
+        The file.
+    reason
+        What is wrong, as a clause that can stand behind the file name.
+    """
+
+    def __init__(self, path: str | Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.reason = reason
 
 
 class ResultError(T2AVBenchError):
@@ -148,6 +170,10 @@ class ComparisonError(T2AVBenchError):
     """Results cannot be set against each other or against ratings."""
 
 
+class ReportError(T2AVBenchError):
+    """Results, sounds and media do not belong together, or a report cannot be written."""
+
+
 class LeaderboardError(T2AVBenchError):
     """A leaderboard, or a result that is to be put on it, is refused."""
 
@@ -158,6 +184,10 @@ class MetricError(T2AVBenchError, ValueError):
 
 class FewSamplesWarning(UserWarning):
     """There are fewer samples than a stable estimate of the distance needs."""
+
+
+class OutOfMemoryWarning(UserWarning):
+    """The device had too little memory for a batch, which was made smaller."""
 
 
 class ManifestWarning(UserWarning):

@@ -5,36 +5,48 @@
     Manifest ─► match predictions ─► check every file ─► embed reference + predictions ─► statistics ─► Fréchet scores
     ─► alignment indices ─► contributions of clips, standard errors ─► companion scores ─► Result
 
+With a reference pack the reference is neither checked nor embedded: its embeddings are read from the pack.
+
 Read :func:`evaluate` from top to bottom; each step is a function of the module it names.
 """
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from t2av_bench._version import __version__
 from t2av_bench.alignment import with_indices
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.checking import check_files
 from t2av_bench.companions.peers import measures_of
 from t2av_bench.companions.scores import cached_clips, score_companions
 from t2av_bench.companions.synchrony import shuffled_note
 from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
-from t2av_bench.embedding import embed_missing
+from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.environment import environment
 from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.metrics.groups import clip_number, grouped_by_number
 from t2av_bench.models.extractors import Extractor, get_extractor
-from t2av_bench.naming import locate_media
-from t2av_bench.planning import all_jobs, caption_problems, clip_jobs, extraction_problems, file_needs, too_short_clips
+from t2av_bench.models.extractors.arithmetic import FULL, check_precision
+from t2av_bench.models.extractors.network import NetworkExtractor
+from t2av_bench.packs.reading import ReferencePack
+from t2av_bench.packs.references import PackCache, PackReferences, open_for, packed_choices
+from t2av_bench.planning import (
+    MediaReferences,
+    References,
+    all_jobs,
+    caption_problems,
+    clip_jobs,
+    extraction_problems,
+    file_needs,
+    too_short_clips,
+)
 from t2av_bench.predictions import match_predictions
 from t2av_bench.protocol import OURS, Protocol, make_protocol
 from t2av_bench.records import (
@@ -43,22 +55,28 @@ from t2av_bench.records import (
     manifest_record,
     not_comparable_reasons,
     not_offered,
+    pack_notes,
+    pack_record,
     protocol_notes,
 )
 from t2av_bench.results import Result
 from t2av_bench.scoring import GroupedStats, sample_notes, score_all
+from t2av_bench.shares import Station, check_everywhere, default_workers, embed_everywhere
 from t2av_bench.threads import few_threads_for_small_matrices
 from t2av_bench.uncertainty import Uncertainty, groups_wanted, half_maps, uncertainty_notes, with_bias
 
 OnError = Literal["fail", "skip"]
 DEFAULT_MANIFEST = "t2av-mini"
+MODALITIES = ("audio", "video", "text")
 
 
+@same_outcome
 def evaluate(
     pred_dir: str | Path,
     manifest: str | Path | Manifest = DEFAULT_MANIFEST,
     data_dir: str | Path | None = None,
     *,
+    reference_pack: str | Path | None = None,
     features: str | None = None,
     metrics: Sequence[str] | None = None,
     captions: Mapping[str, str] | None = None,
@@ -66,6 +84,8 @@ def evaluate(
     protocol: str = OURS,
     weights: str = "published",
     device: str = "auto",
+    precision: str = FULL,
+    compile: bool = False,
     batch_size: int = 32,
     num_workers: int | None = None,
     cache_dir: str | Path | None = None,
@@ -75,6 +95,7 @@ def evaluate(
     uncertainty: Uncertainty = "auto",
     seed: int = 0,
     progress: bool = True,
+    processes: Processes = ALONE,
 ) -> Result:
     """Score a folder of predictions against a manifest.
 
@@ -86,6 +107,11 @@ def evaluate(
         A name, the path of a CSV or JSONL file, or a :class:`~t2av_bench.Manifest`.
     data_dir
         Folder with the reference media; by default the one the manifest knows.
+    reference_pack
+        File with the reference's embeddings (``t2av-bench pack build``) in place of its media: no video is needed, nor
+        the weights of networks that see only the reference. Scores with a float32 pack are those with media, bit for
+        bit; what float16 adds is stated in the result. Without ``metrics``, scores that the pack has no features for
+        are absent.
     features
         ``paper``, ``lite`` or extractor names separated by commas. By default ``lite`` for the mini world and
         ``paper`` for everything else; never one in place of the other. Not with another toolkit's protocol.
@@ -102,10 +128,17 @@ def evaluate(
         ``published``, or ``random`` (drawn from ``seed``), which makes the result not comparable.
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:1``.
+    precision
+        Of the networks: ``fp32``, or ``bf16`` or ``fp16`` (on a GPU only), which are faster and make the result not
+        comparable; ``benchmarks/precision.py`` measures what they do to each score.
+    compile
+        Whether ``torch.compile`` makes kernels for the networks. It needs a C++ compiler and takes up to minutes before
+        the first batch; embeddings differ from plain ones by rounding and are cached apart from them.
     batch_size
-        Windows per pass of a network.
+        Windows that a network gets at once, at least.
     num_workers
-        Loader processes; by default one per core, at most 8. 0 decodes in this process.
+        Loader processes; by default one per core, at most 8. 0 decodes in this process, which a damaged file may then
+        crash.
     cache_dir
         Where embeddings are kept; by default ``embeddings/`` in the home folder.
     system, description
@@ -121,11 +154,15 @@ def evaluate(
         Of everything random.
     progress
         Whether to show progress bars when stderr is a terminal.
+    processes
+        Those that share the work, from :func:`t2av_bench.distributed.processes`; all of them must make this call, with
+        the same arguments. By default this process works alone, also where others run beside it, as in a training job.
 
     Returns
     -------
     Result
-        Scores with their sample sizes, and everything that decides what they mean.
+        Scores with their sample sizes, and everything that decides what they mean; the same in every process, and the
+        same bits as from a single one.
 
     Raises
     ------
@@ -137,7 +174,9 @@ def evaluate(
         If anything else stands in the way.
     """
     benchmark = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
-    events = event_times(benchmark)
+    cache = EmbeddingCache(cache_dir or home() / "embeddings")
+    pack = None if reference_pack is None else open_for(reference_pack, benchmark, data_dir, cache)
+    events = (pack and pack.event_times()) or event_times(benchmark)
     choices = make_protocol(
         name=protocol,
         features=features or default_features(benchmark, protocol),
@@ -148,24 +187,33 @@ def evaluate(
         known=("events",) if events is not None else (),
     )
     _check_options(on_error, uncertainty, batch_size, num_workers)
-    workers_n = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
-    cache = EmbeddingCache(cache_dir or home() / "embeddings")
-    extractors = make_extractors(choices, device)
+    workers_n = default_workers(processes) if num_workers is None else num_workers
+    unpacked: dict[str, str] = {}
+    if pack is not None:
+        choices, unpacked = packed_choices(choices, pack, asked=metrics)
+        cache = PackCache(cache.folder, pack)
+    embedded = MODALITIES if pack is None else ("audio", "text") if captions else ("audio",)
+    extractors = make_extractors(choices, processes.device(device), embedded, precision=precision, compile=compile)
+    station = Station(cache, list(extractors.values()), batch_size, workers_n, progress and processes.leads)
+    if not processes.leads:
+        served: Result = processes.serve(station)
+        return served
 
     clips = list(benchmark.clips())
     matching = match_predictions(clips, pred_dir)
-    media, absent_media = locate_media(clips, _data_dir(benchmark, data_dir))
-    problems = [*too_short_clips(clips, extractors), *matching.problems, *absent_media]
+    references = _references(benchmark, clips, data_dir, pack, extractors)
+    problems = [*too_short_clips(clips, extractors), *matching.problems, *references.problems]
     given = [clip._replace(caption=captions[clip.clip_id]) for clip in clips if captions and clip.clip_id in captions]
-    problems += caption_problems(clips, extractors, cache) + caption_problems(given, extractors, cache)
+    for captioned in (references.uncaptioned(clips), given):
+        problems += caption_problems(captioned, extractors, cache)
 
-    needs = file_needs(clips, media, matching, extractors)
-    checked = check_files(needs, cache, num_workers=workers_n, progress=progress)
+    needs = file_needs(clips, references, matching, extractors)
+    checked = references.reported(check_everywhere(needs, station, processes), matching)
     problems += checked.problems
     scored = _settle(clips, problems, on_error)
 
-    jobs = [clip_jobs(clip, media, matching, checked, extractors, captions or {}) for clip in scored]
-    failures = embed_missing(all_jobs(jobs), cache, batch_size=batch_size, num_workers=workers_n, progress=progress)
+    jobs = [clip_jobs(clip, references, matching, checked, extractors, captions or {}) for clip in scored]
+    failures = embed_everywhere(all_jobs(jobs), station, processes)
     if failures:
         problems += extraction_problems(jobs, failures)
         scored = _settle(clips, problems, on_error)
@@ -190,7 +238,7 @@ def evaluate(
 
     return Result(
         scores=scores,
-        absent=choices.in_order(plain.absent, companions.absent) | not_offered(choices),
+        absent=choices.in_order(plain.absent, companions.absent) | unpacked | not_offered(choices),
         system={"name": system or Path(pred_dir).resolve().name or "system", "description": description},
         manifest=manifest_record(benchmark),
         protocol=choices.to_json(),
@@ -207,6 +255,7 @@ def evaluate(
         + (["the generated side has other captions"] if captions else []),
         notes=[
             *protocol_notes(choices),
+            *pack_notes(pack),
             *sample_notes(scores),
             *uncertainty_notes(scores),
             *shuffled_note(scores),
@@ -220,6 +269,7 @@ def evaluate(
         per_clip=by_clip(jobs, contributions),
         clip_halves=by_clip(jobs, found.own_half),
         clip_values=by_clip(jobs, companions.clip_values),
+        reference_pack=None if pack is None else pack_record(pack),
     )
 
 
@@ -233,24 +283,52 @@ def default_features(benchmark: Manifest, protocol: str = OURS) -> str | None:
     return "lite" if benchmark.name == DEFAULT_MANIFEST else "paper"
 
 
-def make_extractors(protocol: Protocol, device: str) -> dict[str, Extractor]:
+def make_extractors(
+    protocol: Protocol,
+    device: str,
+    embedded: Collection[str] = MODALITIES,
+    *,
+    precision: str = FULL,
+    compile: bool = False,
+) -> dict[str, Extractor]:
     """Make the extractor of each part; parts that share a name share the extractor.
+
+    ``embedded`` are the modalities that anything is embedded of: the weights of the others may be missing.
 
     Raises
     ------
     PrerequisiteError
         If weights are missing: at once, and not after the files have been checked.
+    UsageError
+        If a precision or compilation is asked for and there is no network that could have it.
+    """
+    check_precision(precision)
+    how = {**({} if precision == FULL else {"precision": precision}), **({"compile": True} if compile else {})}
+    made: dict[str, Extractor] = {}
+    for name in dict.fromkeys(protocol.extractors.values()):
+        made[name] = make_extractor(name, protocol, device, how)
+        if made[name].modality in embedded:
+            made[name].check()
+    if how and not any(isinstance(extractor, NetworkExtractor) for extractor in made.values()):
+        raise UsageError(
+            f"{' and '.join(how)} are about networks, and the extractors {', '.join(made)} have none: leave that out"
+        )
+    return {part: made[name] for part, name in protocol.extractors.items()}
+
+
+def make_extractor(name: str, protocol: Protocol, device: str, how: Mapping[str, Any] | None = None) -> Extractor:
+    """Make one extractor with the options and the weights of a protocol; neither need be there.
+
+    ``how`` a network is run besides: ``precision`` and ``compile``.
     """
     from t2av_bench.models.extractors.registry import extractor_class
 
-    made: dict[str, Extractor] = {}
-    for name in dict.fromkeys(protocol.extractors.values()):
-        options = protocol.extractor_options(name)
-        if extractor_class(name).has_network:
-            options |= {"weights": protocol.weights, "seed": protocol.weights_seed, "device": device}
-        made[name] = get_extractor(name, **options)
-        made[name].check()
-    return {part: made[name] for part, name in protocol.extractors.items()}
+    options, made_of = protocol.extractor_options(name), extractor_class(name)
+    if made_of.has_network:
+        options |= {"weights": protocol.weights, "seed": protocol.weights_seed, "device": device}
+    if issubclass(made_of, NetworkExtractor):
+        options |= how or {}
+    return get_extractor(name, **options)
 
 
 def _check_options(on_error: str, uncertainty: str, batch_size: int, num_workers: int | None) -> None:
@@ -266,11 +344,22 @@ def _check_options(on_error: str, uncertainty: str, batch_size: int, num_workers
         raise UsageError(f"num_workers must be at least 0; got {num_workers}")
 
 
-def _data_dir(benchmark: Manifest, chosen: str | Path | None) -> Path:
-    found = chosen or benchmark.data_dir
-    if found is None:
-        raise UsageError(f"the manifest {benchmark.name} needs the folder of its media: --data-dir (data_dir=...)")
-    return Path(found)
+def _references(
+    benchmark: Manifest,
+    clips: Sequence[Clip],
+    data_dir: str | Path | None,
+    pack: ReferencePack | None,
+    extractors: Mapping[str, Extractor],
+) -> References:
+    if pack is not None:
+        return PackReferences(pack, clips, extractors)
+    folder = data_dir or benchmark.data_dir
+    if folder is None:
+        raise UsageError(
+            f"the manifest {benchmark.name} needs the folder of its media: --data-dir (data_dir=...), or a reference"
+            " pack: --reference-pack (reference_pack=...)"
+        )
+    return MediaReferences(clips, folder)
 
 
 def _settle(clips: Sequence[Clip], problems: Sequence[Problem], on_error: OnError) -> list[Clip]:
@@ -284,4 +373,4 @@ def _settle(clips: Sequence[Clip], problems: Sequence[Problem], on_error: OnErro
     return good
 
 
-__all__ = ["default_features", "evaluate", "make_extractors"]
+__all__ = ["default_features", "evaluate", "make_extractor", "make_extractors"]

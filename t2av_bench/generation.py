@@ -1,29 +1,33 @@
 """The reference system's sounds for a manifest: one WAV per clip, ready for ``evaluate``.
 
 Read :func:`generate` from top to bottom. A clip's sound follows from the checkpoint, the settings, the seed and the
-clip; batches, shards, processes and interruptions move nothing but the last bits (kernels round differently for other
-batch sizes).
+clip; batches, shards and processes move nothing but the last bits (kernels round differently for other batch sizes). An
+interrupted run that goes on gives the same bits: its batches are those of the whole list.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.errors import Problem, ProblemsError, UsageError
-from t2av_bench.files import replacing
-from t2av_bench.generation_record import Sampling, agree_on_settings, settings_record
+from t2av_bench.distributed import ALONE, Processes, same_outcome
+from t2av_bench.errors import Problem, ProblemsError, T2AVBenchError, UsageError
+from t2av_bench.files import remove_leftovers, replacing
+from t2av_bench.generation_record import Sampling, agree_on_settings, check_settings, settings_record
 from t2av_bench.manifests import Clip, Manifest, load_manifest
 from t2av_bench.naming import locate_media
 from t2av_bench.progress import progress_bar
-from t2av_bench.workers import JobFailure, run_jobs
+from t2av_bench.shares import share_out
+from t2av_bench.workers import JobFailure, run_jobs, run_one
 
 if TYPE_CHECKING:
     from t2av_bench.models.t2av import T2AVPipeline
@@ -40,6 +44,7 @@ class Generated:
     kept_n: int
 
 
+@same_outcome
 def generate(
     checkpoint: str | Path,
     manifest: str | Path | Manifest,
@@ -52,6 +57,7 @@ def generate(
     device: str = "auto",
     num_workers: int = 1,
     progress: bool = True,
+    processes: Processes = ALONE,
 ) -> Generated:
     """Generate the sounds of a manifest's clips, as ``<clip_id>.wav`` (16 kHz, mono, 16 bit).
 
@@ -78,6 +84,8 @@ def generate(
         Processes that decode video; 0 decodes in this one.
     progress
         Whether to show a bar when stderr is a terminal.
+    processes
+        Those that share the clips, as in :func:`t2av_bench.evaluate`; ``out`` must be one folder for all of them.
 
     Raises
     ------
@@ -100,18 +108,72 @@ def generate(
     media = _media_of(clips, benchmark, data_dir) if sampling.video else {}
     folder = find_checkpoint(checkpoint)
     target = Path(out)
-    pipeline = load_pipeline(folder, device)
-    agree_on_settings(target, settings_record(folder, benchmark, sampling, pipeline))
-    missing = [clip for clip in clips if not (target / f"{clip.clip_id}.wav").is_file()]
-    problems: list[Problem] = []
-    with progress_bar(len(missing), "generate", "clip", wanted=progress) as bar:
-        for batch in _batches(pipeline, missing, media, batch_size, num_workers, problems):
-            for clip, sound in zip(batch.clips, _sounds(pipeline, batch, sampling), strict=True):
-                write_wav(target / f"{clip.clip_id}.wav", sound)
-                bar.update()
+    pipeline = load_pipeline(folder, processes.device(device))
+    settings = settings_record(folder, benchmark, sampling, pipeline)
+    studio = _Studio(pipeline, media, target, settings, sampling, num_workers, progress and processes.leads)
+    if not processes.leads:
+        served: Generated = processes.serve(studio)
+        return served
+
+    # The first process begins the folder, before the others look at it.
+    agree_on_settings(target, settings)
+    remove_leftovers(target)
+    missing = {clip.clip_id for clip in clips if not (target / f"{clip.clip_id}.wav").is_file()}
+    found = processes.each(_generate_share, studio, _shares(clips, missing, batch_size, processes.n))
+    problems = _in_order([problem for part in found for problem in part], clips)
     if problems:
         raise ProblemsError(f"{len(problems)} of {len(clips)} clips have no sound; all others are written", problems)
     return Generated(len(missing), len(clips) - len(missing))
+
+
+@dataclass(frozen=True)
+class _Studio:
+    """What a process generates with."""
+
+    pipeline: T2AVPipeline
+    media: dict[str, Path]
+    target: Path
+    settings: dict[str, Any]
+    sampling: Sampling
+    num_workers: int
+    progress: bool
+
+
+class _Share(NamedTuple):
+    """What a process generates: the missing ones of the clips, in groups that go through the networks together."""
+
+    groups: Sequence[Sequence[Clip]]
+    missing: Set[str]
+
+
+def _shares(clips: Sequence[Clip], missing: Set[str], batch_size: int, n: int) -> list[_Share]:
+    """Divide the groups that have a missing clip by their duration.
+
+    Groups are cut from all clips, of one length each: a run that goes on where another stopped computes each sound in
+    the company it would have had. They are smaller than a batch where that gives every process one.
+    """
+    size = max(1, min(batch_size, -(-len(clips) // n)))
+    by_length: dict[float, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        by_length[clip.duration_s].append(clip)
+    groups = [members[first : first + size] for members in by_length.values() for first in range(0, len(members), size)]
+    wanted = [group for group in groups if any(clip.clip_id in missing for clip in group)]
+    shares = share_out([sum(clip.duration_s for clip in group) for group in wanted], n)
+    return [_Share([wanted[place] for place in share], missing) for share in shares]
+
+
+def _generate_share(studio: _Studio, share: _Share) -> list[Problem]:
+    """Write the sounds of a process's clips."""
+    check_settings(studio.target, studio.settings)
+    problems: list[Problem] = []
+    count = sum(clip.clip_id in share.missing for clip in chain(*share.groups))
+    with progress_bar(count, "generate", "clip", wanted=studio.progress) as bar:
+        for batch in _batches(studio, share.groups, share.missing, problems):
+            for clip, sound in zip(batch.clips, _sounds(studio, batch), strict=True):
+                if clip.clip_id in share.missing:
+                    write_wav(studio.target / f"{clip.clip_id}.wav", sound)
+                    bar.update()
+    return problems
 
 
 def generate_one(
@@ -151,8 +213,9 @@ def generate_one(
         As in :func:`generate`.
     """
     from t2av_bench.media.muxing import mux
+    from t2av_bench.models.t2av.inputs import checked_length_s, stated_length_s
     from t2av_bench.models.t2av.loading import find_checkpoint, load_pipeline
-    from t2av_bench.models.t2av.reading import probe_video
+    from t2av_bench.models.t2av.reading import probe_video, read_pictures
     from t2av_bench.models.t2av.sampling import clip_generator
 
     wav = Path(out)
@@ -161,29 +224,52 @@ def generate_one(
         raise UsageError(f"the output must end in .wav, got {wav}")
     if mp4.exists() and mp4.resolve() == Path(video).resolve():
         raise UsageError(f"{mp4} is the video itself and would be overwritten; give another --out")
-    probe_video(video)
+    info = run_one(probe_video, video, video)
     sampling = sampling or Sampling()
     pipeline = load_pipeline(find_checkpoint(checkpoint), device)
     wav.parent.mkdir(parents=True, exist_ok=True)
+    pictures = None
+    if sampling.video:
+        length_s = checked_length_s(stated_length_s(info, video) if length_s is None else length_s)
+        pictures = run_one(read_pictures, pipeline.picture_job(video, length_s), video)[None]
     sounds = pipeline(
         prompt,
-        video=video if sampling.video else None,
+        frames=pictures,
         audio_length_in_s=length_s,
         generator=[clip_generator(sampling.seed, wav.stem)],
         **sampling.call_options(),
     ).audios
     write_wav(wav, sounds[0])
-    mux(video, sounds[0], SR_HZ, mp4)
+    run_one(partial(mux, samples=sounds[0], sr_hz=SR_HZ, out=mp4), video, video)
     return wav, mp4
 
 
 def write_wav(path: Path, sound: Float32Array) -> None:
-    """Write a sound as 16-bit WAV; one louder than full scale is scaled down to it, not clipped."""
+    """Write a sound as 16-bit WAV; one louder than full scale is scaled down to it, not clipped.
+
+    Raises
+    ------
+    T2AVBenchError
+        If it cannot be written, as on a full disk.
+    """
     import soundfile
 
     peak = float(np.abs(sound).max(initial=0.0))
-    with replacing(path) as temporary:
-        soundfile.write(temporary, sound / max(1.0, peak), SR_HZ, subtype="PCM_16")
+    try:
+        with replacing(path, durable=True) as temporary:
+            soundfile.write(temporary, sound / max(1.0, peak), SR_HZ, subtype="PCM_16")
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise T2AVBenchError(f"{path}: cannot be written ({_reason(error)}); what is written so far is kept") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).strip().rstrip(".")
+
+
+def _in_order(problems: Sequence[Problem], clips: Sequence[Clip]) -> list[Problem]:
+    """Return problems in the order of the clips."""
+    places = {clip.clip_id: place for place, clip in enumerate(clips)}
+    return sorted(problems, key=lambda problem: places[problem.clip_id])
 
 
 @dataclass(frozen=True)
@@ -203,30 +289,21 @@ def _media_of(clips: Sequence[Clip], benchmark: Manifest, data_dir: str | Path |
 
 
 def _batches(
-    pipeline: T2AVPipeline,
-    clips: Sequence[Clip],
-    media: dict[str, Path],
-    batch_size: int,
-    num_workers: int,
-    problems: list[Problem],
+    studio: _Studio, groups: Sequence[Sequence[Clip]], missing: Set[str], problems: list[Problem]
 ) -> Iterator[_Batch]:
-    """Yield clips of one length together, with their pictures; those that cannot be read go to ``problems``."""
-    by_length: dict[float, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        by_length[clip.duration_s].append(clip)
-    for length_s, members in by_length.items():
-        waiting: list[tuple[Clip, Any]] = []
-        with closing(_read(pipeline, members, media, length_s, num_workers)) as read:
-            for clip, pictures in read:
-                if isinstance(pictures, JobFailure):
-                    problems.append(Problem(clip.clip_id, "unreadable", str(media[clip.clip_id]), pictures.reason))
-                else:
-                    waiting.append((clip, pictures))
-                if len(waiting) == batch_size:
-                    yield _batch(waiting)
-                    waiting = []
-        if waiting:
-            yield _batch(waiting)
+    """Yield the groups with their pictures; missing clips that cannot be read go to ``problems``."""
+    for length_s, alike in groupby(groups, lambda group: group[0].duration_s):
+        wanted = list(alike)
+        with closing(_read(studio, list(chain(*wanted)), length_s)) as read:
+            for group in wanted:
+                found = list(islice(read, len(group)))
+                for clip, pictures in found:
+                    if isinstance(pictures, JobFailure) and clip.clip_id in missing:
+                        path = str(studio.media[clip.clip_id])
+                        problems.append(Problem(clip.clip_id, "unreadable", path, pictures.reason))
+                readable = [(clip, pictures) for clip, pictures in found if not isinstance(pictures, JobFailure)]
+                if any(clip.clip_id in missing for clip, _ in readable):
+                    yield _batch(readable)
 
 
 def _batch(members: Sequence[tuple[Clip, Any]]) -> _Batch:
@@ -234,21 +311,19 @@ def _batch(members: Sequence[tuple[Clip, Any]]) -> _Batch:
     return _Batch(clips, None if pictures[0] is None else np.stack(pictures))
 
 
-def _read(
-    pipeline: T2AVPipeline, clips: Sequence[Clip], media: dict[str, Path], length_s: float, num_workers: int
-) -> Generator[tuple[Clip, Any], None, None]:
+def _read(studio: _Studio, clips: Sequence[Clip], length_s: float) -> Generator[tuple[Clip, Any], None, None]:
     """Yield clips in order with their pictures, None without video; decoding runs ahead in worker processes."""
     from t2av_bench.models.t2av.inputs import checked_length_s
     from t2av_bench.models.t2av.reading import read_pictures
 
     checked_length_s(length_s)
-    if not media:
+    if not studio.media:
         yield from ((clip, None) for clip in clips)
         return
-    jobs = [pipeline.picture_job(media[clip.clip_id], length_s, clip.start_s) for clip in clips]
+    jobs = [studio.pipeline.picture_job(studio.media[clip.clip_id], length_s, clip.start_s) for clip in clips]
     early: dict[int, Any] = {}
     done_n = 0
-    with closing(run_jobs(read_pictures, jobs, num_workers=num_workers)) as outcomes:
+    with closing(run_jobs(read_pictures, jobs, num_workers=studio.num_workers)) as outcomes:
         for index, outcome in outcomes:
             early[index] = outcome
             # In the order of the clips, so that batches are the same in every run.
@@ -257,14 +332,14 @@ def _read(
                 done_n += 1
 
 
-def _sounds(pipeline: T2AVPipeline, batch: _Batch, sampling: Sampling) -> Float32Array:
+def _sounds(studio: _Studio, batch: _Batch) -> Float32Array:
     from t2av_bench.models.t2av.sampling import clip_generator
 
-    found: Float32Array = pipeline(
+    found: Float32Array = studio.pipeline(
         [clip.caption for clip in batch.clips],
         frames=batch.pictures,
         audio_length_in_s=batch.clips[0].duration_s,
-        generator=[clip_generator(sampling.seed, clip.clip_id) for clip in batch.clips],
-        **sampling.call_options(),
+        generator=[clip_generator(studio.sampling.seed, clip.clip_id) for clip in batch.clips],
+        **studio.sampling.call_options(),
     ).audios
     return found

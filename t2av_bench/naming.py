@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from t2av_bench.errors import Problem, T2AVBenchError
+from t2av_bench.files import is_temporary
 from t2av_bench.manifests import Clip
 
 _AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".au", ".w64")
@@ -48,8 +49,8 @@ _VIDEO_ONLY = re.compile(r"Y(?P<id>.{11})$")
 
 
 def is_media(path: Path) -> bool:
-    """Whether a file's ending is one of sound or video; false for the shadow files of other systems."""
-    return path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith("._")
+    """Whether a file's ending is one of sound or video; false for other systems' shadow files and unfinished ones."""
+    return path.suffix.lower() in MEDIA_SUFFIXES and not path.name.startswith("._") and not is_temporary(path)
 
 
 def convention_of(stems: Iterable[str]) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from t2av_bench.cache import EmbeddingCache, entry_key, text_sha256
 from t2av_bench.checking import CheckReport, FileNeed
@@ -11,10 +12,83 @@ from t2av_bench.embedding import EmbeddingJob, embed_captions
 from t2av_bench.errors import Problem
 from t2av_bench.manifests import Clip
 from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
+from t2av_bench.naming import locate_media
 from t2av_bench.predictions import Matching
 from t2av_bench.scoring import ClipJobs
 
 _SHORTEST_S = {"window": 0.975, "segment": 0.64}
+
+
+class References(Protocol):
+    """Where the reference side of an evaluation comes from: media, or a reference pack."""
+
+    @property
+    def problems(self) -> Sequence[Problem]:
+        """One for each clip that has no reference."""
+
+    def __contains__(self, clip_id: str) -> bool:
+        """Whether the clip has a reference."""
+
+    def needs(self, clip: Clip, extractors: Mapping[str, Extractor]) -> list[FileNeed]:
+        """List what must be read of a clip that has one."""
+
+    def jobs(self, clip: Clip, checked: CheckReport, extractors: Mapping[str, Extractor]) -> dict[str, EmbeddingJob]:
+        """Say where a clip's embeddings are, by part."""
+
+    def beside(self, job: EmbeddingJob) -> EmbeddingJob:
+        """Return a job of the generated side as it is to be read beside the reference."""
+
+    def uncaptioned(self, clips: Sequence[Clip]) -> Sequence[Clip]:
+        """Return those among the clips whose captions must be embedded here."""
+
+    def reported(self, checked: CheckReport, matching: Matching) -> CheckReport:
+        """Return what checking the files found, with what was found in files that are not here."""
+
+
+class MediaReferences:
+    """References that are files in a folder.
+
+    Attributes
+    ----------
+    media
+        Clip id to file.
+    problems
+        One for each clip whose file is missing.
+
+    Raises
+    ------
+    T2AVBenchError
+        If the folder does not exist.
+    """
+
+    def __init__(self, clips: Sequence[Clip], data_dir: str | Path) -> None:
+        self.media, self.problems = locate_media(clips, data_dir)
+
+    def __contains__(self, clip_id: str) -> bool:
+        return clip_id in self.media
+
+    def needs(self, clip: Clip, extractors: Mapping[str, Extractor]) -> list[FileNeed]:
+        """Ask for the clip's range of its file."""
+        video = any(extractor.modality == "video" for extractor in extractors.values())
+        where = (clip.clip_id, self.media[clip.clip_id], clip.start_s, clip.duration_s)
+        return [FileNeed(*where, audio=True, video=video, may_be_silent=True)]
+
+    def jobs(self, clip: Clip, checked: CheckReport, extractors: Mapping[str, Extractor]) -> dict[str, EmbeddingJob]:
+        """Say under which key each part lies in the cache."""
+        path = self.media[clip.clip_id]
+        return {part: _job(clip, extractor, path, clip.start_s, checked) for part, extractor in extractors.items()}
+
+    def beside(self, job: EmbeddingJob) -> EmbeddingJob:
+        """Return the job itself."""
+        return job
+
+    def uncaptioned(self, clips: Sequence[Clip]) -> Sequence[Clip]:
+        """Return all clips."""
+        return clips
+
+    def reported(self, checked: CheckReport, matching: Matching) -> CheckReport:
+        """Return the report itself: all files are here."""
+        return checked
 
 
 def too_short_clips(clips: Sequence[Clip], extractors: dict[str, Extractor]) -> list[Problem]:
@@ -30,15 +104,13 @@ def too_short_clips(clips: Sequence[Clip], extractors: dict[str, Extractor]) -> 
 
 
 def file_needs(
-    clips: Sequence[Clip], media: dict[str, Path], matching: Matching, extractors: dict[str, Extractor]
+    clips: Sequence[Clip], references: References, matching: Matching, extractors: dict[str, Extractor]
 ) -> list[FileNeed]:
-    """List what must be read: the reference's range of its file, and the whole of each prediction."""
-    video = any(extractor.modality == "video" for extractor in extractors.values())
+    """List what must be read: of the reference what it says, and the whole of each prediction."""
     needs = []
     for clip in clips:
-        if clip.clip_id in media and clip.clip_id in matching.files:
-            where = (clip.clip_id, media[clip.clip_id], clip.start_s, clip.duration_s)
-            needs.append(FileNeed(*where, audio=True, video=video, may_be_silent=True))
+        if clip.clip_id in references and clip.clip_id in matching.files:
+            needs += references.needs(clip, extractors)
             where = (clip.clip_id, matching.files[clip.clip_id], 0.0, clip.duration_s)
             needs.append(FileNeed(*where, audio=True, video=False, may_be_silent=False))
     return needs
@@ -65,9 +137,16 @@ def _caption_job(clip: Clip, extractor: Extractor) -> EmbeddingJob:
     return EmbeddingJob(key, extractor, ClipSource(Path(), 0.0, 0.0, clip.caption))
 
 
+def _job(clip: Clip, extractor: Extractor, path: Path, start_s: float, checked: CheckReport) -> EmbeddingJob:
+    if extractor.modality == "text":
+        return _caption_job(clip, extractor)
+    key = entry_key(checked.contents[path], start_s, clip.duration_s, extractor.fingerprint)
+    return EmbeddingJob(key, extractor, ClipSource(path, start_s, clip.duration_s, state=checked.states[path]))
+
+
 def clip_jobs(
     clip: Clip,
-    media: dict[str, Path],
+    references: References,
     matching: Matching,
     checked: CheckReport,
     extractors: dict[str, Extractor],
@@ -77,33 +156,23 @@ def clip_jobs(
 
     ``captions`` are those, by clip id, that stand on the generated side in place of the clip's own.
     """
-
-    def job(extractor: Extractor, path: Path, start_s: float) -> EmbeddingJob:
-        if extractor.modality == "text":
-            return _caption_job(clip, extractor)
-        key = entry_key(checked.contents[path], start_s, clip.duration_s, extractor.fingerprint)
-        return EmbeddingJob(key, extractor, ClipSource(path, start_s, clip.duration_s))
-
-    reference, generated = media[clip.clip_id], matching.files[clip.clip_id]
+    given = clip._replace(caption=captions.get(clip.clip_id, clip.caption))
+    own = ("audio", "text") if clip.clip_id in captions else ("audio",)
     side = {
-        part: job(extractor, generated, 0.0) for part, extractor in extractors.items() if extractor.modality == "audio"
+        part: references.beside(_job(given, extractor, matching.files[clip.clip_id], 0.0, checked))
+        for part, extractor in extractors.items()
+        if extractor.modality in own
     }
-    if clip.clip_id in captions:
-        given = clip._replace(caption=captions[clip.clip_id])
-        side |= {
-            part: _caption_job(given, extractor)
-            for part, extractor in extractors.items()
-            if extractor.modality == "text"
-        }
-    return ClipJobs(
-        clip.clip_id, {part: job(extractor, reference, clip.start_s) for part, extractor in extractors.items()}, side
-    )
+    return ClipJobs(clip.clip_id, references.jobs(clip, checked, extractors), side)
 
 
 def all_jobs(clips: Sequence[ClipJobs]) -> list[EmbeddingJob]:
-    """List the jobs extractor by extractor."""
+    """List the jobs clip by clip, without what is stored already.
+
+    What is of one file stands together, and all networks have work from the start.
+    """
     jobs = [job for clip in clips for side in (clip.reference, clip.generated) for job in side.values()]
-    return sorted(jobs, key=lambda job: job.extractor.name)
+    return [job for job in jobs if not job.stored]
 
 
 def extraction_problems(clips: Sequence[ClipJobs], failures: dict[str, str]) -> list[Problem]:

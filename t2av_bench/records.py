@@ -7,6 +7,7 @@ from typing import Any
 from t2av_bench.checking import CheckReport
 from t2av_bench.manifests import Manifest
 from t2av_bench.models.extractors import Extractor
+from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.predictions import Matching
 from t2av_bench.protocol import Protocol
 
@@ -34,6 +35,23 @@ def extractor_record(extractor: Extractor) -> dict[str, Any]:
         "weights_sha256": extractor.weights_sha256,
         "options": extractor.options(),
     }
+
+
+def pack_record(pack: ReferencePack) -> dict[str, Any]:
+    """Return what a result says of the pack that its reference was read from."""
+    return {"name": pack.path.name, "sha256": pack.sha256, "dtype": pack.record["dtype"]}
+
+
+def pack_notes(pack: ReferencePack | None) -> list[str]:
+    """Say that the reference is a pack, and what its number format does to it."""
+    if pack is None:
+        return []
+    rounding = max(extractor["rounding"] for extractor in pack.record["extractors"].values())
+    effect = f": rounded by up to {rounding:.1e} of the features' spread" if rounding else ", as from media"
+    return [
+        f"the reference's embeddings are those of the pack {pack.path.name} (SHA-256 {pack.sha256[:8]}…),"
+        f" in {pack.record['dtype']}{effect}"
+    ]
 
 
 def not_comparable_reasons(

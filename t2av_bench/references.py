@@ -1,4 +1,4 @@
-"""References of metric objects: embeddings of a folder of media, or of a manifest."""
+"""References of metric objects: embeddings of a folder of media, of a manifest, or of a reference pack."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from t2av_bench.models.extractors import ClipSource, Extractor
 from t2av_bench.models.extractors.base import Float32Array
 from t2av_bench.models.extractors.in_memory import clip_means, paired_rows
 from t2av_bench.naming import is_media, locate_media
+from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.progress import progress_bar
 
 
@@ -47,7 +48,9 @@ def reference_clips(
     folder = Path(reference)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and is_media(path))
     if not files:
-        raise UsageError(f"{folder}: the reference must be a folder of media files; there are none")
+        raise UsageError(
+            f"{folder}: the reference must be a reference pack, or a folder of media files; there are none"
+        )
     names = [path.stem for path in files]
     twice = [name for number, name in enumerate(names) if name in names[:number]]
     if twice:
@@ -65,6 +68,15 @@ def embedded_clips(
             found = {block: extractor.embed_batch(extractor.load(source)) for block, extractor in extractors.items()}
             yield _means(found) if clip_means else paired_rows(found)
             bar.update()
+
+
+def packed_clips(
+    pack: ReferencePack, extractors: Mapping[str, Extractor], *, clip_means: bool
+) -> Iterator[dict[str, Float32Array]]:
+    """Yield the embeddings of each clip of a pack as :func:`embedded_clips` does those of media."""
+    for place in range(len(pack.clips)):
+        found = {block: pack.rows(extractor.name, place) for block, extractor in extractors.items()}
+        yield _means(found) if clip_means else paired_rows(found)
 
 
 def rows_of(

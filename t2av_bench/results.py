@@ -75,7 +75,9 @@ class Score:
     withheld
         Why any of these is None, by name.
     settings
-        Choices behind the score, such as the bandwidth of a kernel or the seed of an index's re-pairings.
+        Choices behind the score, such as the bandwidth of a kernel or the seed of an index's re-pairings, and what it
+        is to be compared with, such as an index's zero point ``random_pairing``: the balanced distance with other
+        clips' sounds, from which and from FAD-b and FAVD-b or FATD-b the index follows.
     """
 
     value: float
@@ -134,6 +136,8 @@ class Result:
         clips it is undefined for. Kept as ``per_clip`` is.
     per_clip_file
         Name and SHA-256 of that table, in a loaded result.
+    reference_pack
+        Name, SHA-256 and number format of the reference pack, where the reference was read from one.
     """
 
     scores: dict[str, Score]
@@ -156,6 +160,7 @@ class Result:
     clip_halves: PerClip = field(default_factory=dict, compare=False, repr=False)
     clip_values: PerClip = field(default_factory=dict, compare=False, repr=False)
     per_clip_file: dict[str, str] | None = field(default=None, compare=False, repr=False)
+    reference_pack: dict[str, Any] | None = None
 
     @property
     def comparable(self) -> bool:
@@ -166,8 +171,9 @@ class Result:
         """Return the content of the result file."""
         record = asdict(replace(self, scores={}, per_clip={}, clip_halves={}, clip_values={}))
         del record["per_clip"], record["clip_halves"], record["clip_values"]
-        if self.per_clip_file is None:
-            del record["per_clip_file"]
+        for optional in ("per_clip_file", "reference_pack"):
+            if record[optional] is None:
+                del record[optional]
         record["scores"] = {name: score.to_json() for name, score in self.scores.items()}
         record["comparable"] = self.comparable
         return record

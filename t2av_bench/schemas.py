@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2av_bench.errors import ResultError, shown
-from t2av_bench.files import replacing
+from t2av_bench.files import remove_leftovers, replacing
 
 if TYPE_CHECKING:
     from jsonschema_rs import Draft202012Validator
 
 MAX_BYTES = 256 << 20
 MAX_DEPTH = 32
+_TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
 # Seeds may be as large; Python alone would read more.
 MAX_INTEGER = 2**64
 
@@ -38,23 +40,36 @@ def read_json(path: Path) -> Any:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise ResultError(f"{path}: must have at most {MAX_BYTES >> 20} MiB, has {size >> 20}")
-        text = path.read_text(encoding="utf-8")
-        record = json.loads(
-            text,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_exact,
-            object_pairs_hook=_without_duplicates,
-        )
-        _check_depth(record)
-        if "\\u" in text:
-            json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair has no UTF-8
+        record = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ResultError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeEncodeError as error:
         raise ResultError(f"{path}: must be a JSON file (it holds half a surrogate pair)") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ResultError(f"{path}: must be a JSON file ({_TOO_DEEP})") from error
+    except ValueError as error:
         raise ResultError(f"{path}: must be a JSON file ({error})") from error
+    return record
+
+
+def parse_json(text: str) -> Any:
+    """Return what a JSON text that anybody may have written holds; :func:`read_json` says what is refused.
+
+    Raises
+    ------
+    ValueError, RecursionError
+        If it is no JSON that can be taken.
+    """
+    record = json.loads(
+        text,
+        parse_constant=_no_constant,
+        parse_float=_finite,
+        parse_int=_exact,
+        object_pairs_hook=_without_duplicates,
+    )
+    _check_depth(record)
+    if "\\u" in text:
+        json.dumps(record, ensure_ascii=False).encode()  # half a surrogate pair has no UTF-8
     return record
 
 
@@ -108,10 +123,34 @@ def write_text(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
+        remove_leftovers(path.parent, path)
+        with replacing(path, durable=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise before any costly work if a file could not be written.
+
+    Raises
+    ------
+    ResultError
+        As :func:`write_text` would; a disk may still fill up later.
+    """
+    try:
+        if path.is_dir():
+            raise ResultError(f"{path}: cannot be written (it is a folder)")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(_ProbedError), replacing(path) as temporary:
+            temporary.touch()
+            raise _ProbedError
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+class _ProbedError(Exception):
+    """Keeps a probe from taking the place of the file."""
 
 
 @lru_cache(maxsize=8)
@@ -154,4 +193,4 @@ def _check_depth(record: Any) -> None:
         if not containers:
             return
         level = [item for value in containers for item in (value.values() if isinstance(value, dict) else value)]
-    raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+    raise ValueError(_TOO_DEEP)

@@ -28,7 +28,7 @@ values of the same clips with each other, not with a published table.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -36,16 +36,20 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from t2av_bench.embedding import halved
 from t2av_bench.errors import UsageError
 from t2av_bench.manifests import Manifest
 from t2av_bench.metrics.modules import AlignmentIndex, FrechetScore, KernelScore
 from t2av_bench.metrics.states import ClipIds, Rows
 from t2av_bench.metrics.streaming import EmbeddingScore, Reference
 from t2av_bench.models.extractors import Extractor, get_extractor
+from t2av_bench.models.extractors.base import Float32Array
 from t2av_bench.models.extractors.in_memory import ClipBatch, clip_means, embed_clips
 from t2av_bench.models.extractors.registry import extractor_class
+from t2av_bench.packs.reading import ReferencePack
+from t2av_bench.packs.references import check_extractors
 from t2av_bench.protocol import PRESETS
-from t2av_bench.references import embedded_clips, reference_clips, rows_of, stats_of
+from t2av_bench.references import embedded_clips, packed_clips, reference_clips, rows_of, stats_of
 
 __all__ = ["FAD", "FATD", "FAVD", "FAVTD", "FD", "KAD", "KATD", "KAVD", "KAVTD", "ATIndex", "AVIndex"]
 
@@ -61,8 +65,9 @@ class ClipScore(EmbeddingScore):
         ``paper`` or ``lite``; or an extractor for each of the score's blocks (``{"audio": get_extractor("vggish")}``);
         or their dimensions (``{"audio": 128}``), which makes ``update`` take ready embeddings.
     reference
-        Known beforehand: a folder of media files, a :class:`~t2av_bench.Manifest`, embeddings by block, or
-        :class:`~t2av_bench.metrics.JointStats`. None: fed by ``update(..., real=True)``.
+        Known beforehand: a folder of media files, a reference pack (a file of ``t2av-bench pack build``), a
+        :class:`~t2av_bench.Manifest`, embeddings by block, or :class:`~t2av_bench.metrics.JointStats`. None: fed by
+        ``update(..., real=True)``.
     data_dir
         Folder of a manifest's media, where it does not know it.
     weights, weights_seed, device
@@ -81,6 +86,8 @@ class ClipScore(EmbeddingScore):
         If features or options do not suit the score.
     PrerequisiteError
         If weights are missing.
+    PackError
+        If a reference pack is damaged or of other extractors.
     """
 
     parts: ClassVar[dict[str, str]]
@@ -103,13 +110,13 @@ class ClipScore(EmbeddingScore):
         chosen = _chosen_features(features, self.parts, {"weights": weights, "seed": weights_seed, "device": device})
         self.extractors = {block: item for block, item in chosen.items() if isinstance(item, Extractor)}
         dims = {block: item.dim if isinstance(item, Extractor) else int(item) for block, item in chosen.items()}
+        self._rounded: tuple[str, ...] = ()
         if isinstance(reference, str | Path | Manifest):
             if not self.extractors:
                 raise UsageError("a reference of files needs extractors: features='paper' or 'lite'")
-            sources = reference_clips(reference, data_dir, list(dims))
-            clips = embedded_clips(sources.values(), self.extractors, clip_means=self.clip_means, progress=progress)
+            names, clips = self._reference_clips(reference, data_dir, list(dims), progress)
             if self.needs_rows or options.get("stderr"):
-                reference, options["reference_clip_ids"] = rows_of(clips, sources)
+                reference, options["reference_clip_ids"] = rows_of(clips, names)
             else:
                 reference = stats_of(clips, dims)
         super().__init__(dims, reference=reference, **options)
@@ -167,6 +174,22 @@ class ClipScore(EmbeddingScore):
                 clip_ids = [names[place] for place in places]
         self._add(given, real, clip_ids)
 
+    def _reference_clips(
+        self, reference: str | Path | Manifest, data_dir: str | Path | None, blocks: list[str], progress: bool
+    ) -> tuple[list[str], Iterator[dict[str, Float32Array]]]:
+        """Return the ids of a reference's clips, and their embeddings."""
+        if not isinstance(reference, Manifest) and Path(reference).is_file():
+            pack = ReferencePack.open(reference)
+            check_extractors(pack, list(self.extractors.values()))
+            stored = pack.record["extractors"]
+            self._rounded = tuple(b for b, made in self.extractors.items() if stored[made.name]["dtype"] == "float16")
+            return [clip.clip_id for clip in pack.clips], packed_clips(
+                pack, self.extractors, clip_means=self.clip_means
+            )
+        sources = reference_clips(reference, data_dir, blocks)
+        clips = embedded_clips(sources.values(), self.extractors, clip_means=self.clip_means, progress=progress)
+        return list(sources), clips
+
     def _embed(
         self, given: Mapping[str, Any], sr_hz: int | None, fps: float | None, duration_s: float | Sequence[float] | None
     ) -> tuple[dict[str, Any], npt.NDArray[np.intp]]:
@@ -177,7 +200,9 @@ class ClipScore(EmbeddingScore):
         text = given["text"] if "text" in self.extractors else None
         video = _arrays(given["video"]) if given["video"] is not None and "video" in self.extractors else None
         clips = ClipBatch(_arrays(given["audio"]), sr_hz, video, fps, text, durations_s)
-        rows, places = embed_clips(self.extractors, clips)
+        found, places = embed_clips(self.extractors, clips)
+        # As the reference's: a copy of the real sound must score as one.
+        rows = {block: halved(array) if block in self._rounded else array for block, array in found.items()}
         if self.clip_means:
             rows = {block: clip_means(found, places) for block, found in rows.items()}
             places = np.arange(clips_n)

@@ -12,19 +12,21 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
+from pathlib import Path
 from typing import Any, TypeVar
 
 from t2av_bench._loader_process import STARTING, JobFailure, crash_reason, failure_of, serve
-from t2av_bench.errors import T2AVBenchError, UsageError
+from t2av_bench.errors import MediaError, T2AVBenchError, UsageError
 
-__all__ = ["JobFailure", "run_jobs"]
+__all__ = ["JobFailure", "failure_of", "run_jobs", "run_one"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -35,8 +37,13 @@ _JOBS_PER_WORKER = 2
 _SMALL_JOB_BYTES = 16_384
 # A job that was in a worker when it died without anyone's fault is tried this often.
 _TRIES = 3
+# In place of the index of the job that is to blame.
+_NOBODY = -1
 # What reading from a worker that has died gives.
 _DEAD = (-1, None)
+# Exit codes that tell nothing of the job: SIGTERM goes to all processes of a cluster's job at once, and the second is
+# what is known of a worker when its fork server has been ended, too.
+_NOBODYS_FAULT = (-signal.SIGTERM, 255)
 # How long the exit code of a process may take to arrive once its pipe has broken.
 _EXIT_S = 5.0
 
@@ -60,7 +67,8 @@ def run_jobs(
     jobs
         Taken one by one as workers become free, at most two per worker ahead.
     num_workers
-        Processes; 0 runs everything in this process, in order, without protection from crashes.
+        Processes; 0 runs everything in this process, in order: there, a file that crashes the decoder ends the run
+        without a word, and one that makes it wait for ever holds it up.
     timeout_s
         A job that takes longer is given up and its worker stopped; None waits for ever.
     initializer
@@ -86,6 +94,28 @@ def run_jobs(
     if num_workers == 0 or multiprocessing.current_process().daemon:  # a daemon may not have children
         return _run_here(function, jobs, initializer)
     return _run_pool(function, jobs, num_workers, timeout_s, initializer)
+
+
+def run_one(function: Callable[[Job], Result], job: Job, path: str | Path) -> Result:
+    """Run a function that reads one media file in a process of its own, which may crash alone.
+
+    Parameters
+    ----------
+    function, job
+        As for :func:`run_jobs`.
+    path
+        The file.
+
+    Raises
+    ------
+    T2AVBenchError
+        What the function raised on purpose; a :class:`MediaError` if its process died or ran out of time.
+    """
+    with closing(run_jobs(function, [job], num_workers=1)) as outcomes:
+        ((_, outcome),) = outcomes
+    if isinstance(outcome, JobFailure):
+        raise outcome.error or MediaError(path, outcome.reason)
+    return outcome
 
 
 def _run_here(
@@ -171,7 +201,9 @@ class _Pool:
             outcome = worker.receive()
             if outcome is _DEAD:
                 worker.process.join(_EXIT_S)
-                yield from self._bury(worker, worker.running.value, crash_reason(worker.process.exitcode))
+                code = worker.process.exitcode
+                culprit = _NOBODY if code in _NOBODYS_FAULT else worker.running.value
+                yield from self._bury(worker, culprit, crash_reason(code))
             elif outcome is not None:
                 yield outcome
         now_s = time.monotonic()
@@ -192,7 +224,7 @@ class _Pool:
         """Remove a worker; the culprit fails, its other jobs go to another worker."""
         worker.stop()
         self._workers.remove(worker)
-        if worker.running.value == STARTING:
+        if worker.running.value == STARTING and worker.process.exitcode not in _NOBODYS_FAULT:
             raise UsageError(
                 f"A loader process could not start (exit code {worker.process.exitcode}). In a script that defines its "
                 'own extractors, put the call under `if __name__ == "__main__":`, or use num_workers=0.'

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +35,15 @@ def test_gives_back_the_bits_that_were_stored(cache: EmbeddingCache):
     assert found.tobytes() == ROWS.tobytes()
 
 
-@pytest.mark.parametrize("damage", ["empty", "truncated", "text", "pickle", "float64", "nan", "other shape", "folder"])
+def fresh(cache: EmbeddingCache) -> EmbeddingCache:
+    """Return the cache as another process sees it, with nothing in memory."""
+    return EmbeddingCache(cache.folder)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["empty", "truncated", "longer", "text", "zip", "zeros", "pickle", "float64", "nan", "other shape", "folder"],
+)
 def test_a_broken_entry_counts_as_absent(cache: EmbeddingCache, damage: str):
     cache.store(KEY, ROWS)
     path = entry(cache)
@@ -41,8 +51,14 @@ def test_a_broken_entry_counts_as_absent(cache: EmbeddingCache, damage: str):
         path.write_bytes(b"")
     elif damage == "truncated":
         path.write_bytes(path.read_bytes()[:-5])
+    elif damage == "longer":
+        path.write_bytes(path.read_bytes() + b"1234")
     elif damage == "text":
         path.write_text("hello")
+    elif damage == "zip":
+        path.write_bytes(b"PK\x03\x04" + bytes(100))
+    elif damage == "zeros":  # a machine that lost power: the right size, and nothing in it
+        path.write_bytes(bytes(path.stat().st_size))
     elif damage == "pickle":
         np.save(path, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     elif damage == "float64":
@@ -54,7 +70,89 @@ def test_a_broken_entry_counts_as_absent(cache: EmbeddingCache, damage: str):
     else:
         path.unlink()
         path.mkdir()
-    assert cache.load(KEY, (2, 3)) is None
+    assert fresh(cache).load(KEY, (2, 3)) is None
+
+
+def test_the_files_are_numpys_own(cache: EmbeddingCache):
+    for shape in ((2, 3), (1, 1), (0, 4), (700, 2)):
+        rows = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        cache.store(KEY, rows)
+        np.testing.assert_array_equal(np.load(entry(cache)), rows)
+        plain = io.BytesIO()
+        np.save(plain, rows)
+        assert entry(cache).read_bytes() == plain.getvalue()
+
+
+def test_headers_of_another_numpy_are_read(cache: EmbeddingCache):
+    cache.store(KEY, ROWS)
+    described = b"{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }"
+    content = b"\x93NUMPY\x01\x00" + (246).to_bytes(2, "little") + described.ljust(245) + b"\n" + ROWS.tobytes()
+    entry(cache).write_bytes(content)
+    assert fresh(cache).holds(KEY, (2, 3))
+    found = fresh(cache).load(KEY, (2, 3))
+    assert found is not None
+    np.testing.assert_array_equal(found, ROWS)
+    entry(cache).write_bytes(content[:-4])
+    assert fresh(cache).load(KEY, (2, 3)) is None
+    assert not fresh(cache).holds(KEY, (2, 3))
+
+
+def test_presence_is_told_without_reading(cache: EmbeddingCache):
+    assert not cache.holds(KEY, (2, 3))
+    cache.store(KEY, ROWS)
+    assert cache.holds(KEY, (2, 3))
+    assert not fresh(cache).holds(KEY, (2, 4))
+    entry(cache).chmod(0)
+    assert fresh(cache).holds(KEY, (2, 3))
+    entry(cache).unlink()
+    entry(cache).mkdir()
+    assert not fresh(cache).holds(KEY, (2, 3))
+
+
+def test_what_was_used_last_is_in_memory_and_the_rest_is_read_again(cache: EmbeddingCache):
+    keys = [f"{i:02x}" * 32 for i in range(4)]
+    small = EmbeddingCache(cache.folder, memory_bytes=3 * ROWS.nbytes)
+    for key in keys:
+        small.store(key, ROWS)
+    assert small.load(keys[1], (2, 3)) is not None  # so keys[2] is the next to go
+    small.store(keys[0], ROWS)
+    for path in cache.folder.rglob("*.npy"):
+        path.unlink()
+    assert [small.load(key, (2, 3)) is not None for key in keys] == [True, True, False, True]
+
+
+def test_what_is_handed_out_cannot_be_written(cache: EmbeddingCache):
+    rows = ROWS.copy()
+    cache.store(KEY, rows)
+    rows[:] = 7
+    for found in (cache.load(KEY, (2, 3)), fresh(cache).load(KEY, (2, 3))):
+        assert found is not None
+        np.testing.assert_array_equal(found, ROWS)
+        with pytest.raises(ValueError, match="read-only"):
+            found[0, 0] = 1
+
+
+def test_an_entry_larger_than_the_memory_is_read_every_time(cache: EmbeddingCache):
+    none = EmbeddingCache(cache.folder, memory_bytes=0)
+    none.store(KEY, ROWS)
+    assert none.load(KEY, (2, 3)) is not None
+    entry(cache).unlink()
+    assert none.load(KEY, (2, 3)) is None
+
+
+def test_threads_share_the_memory(cache: EmbeddingCache):
+    keys = [f"{i:02x}" * 32 for i in range(32)]
+    for i, key in enumerate(keys):
+        cache.store(key, ROWS + i)
+    shared = EmbeddingCache(cache.folder, memory_bytes=5 * ROWS.nbytes)
+
+    def read(seed: int) -> bool:
+        order = np.random.default_rng(seed).integers(0, len(keys), 500)
+        found = [(i, shared.load(keys[i], (2, 3))) for i in order]
+        return all(rows is not None and rows[0, 0] == i for i, rows in found)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(read, range(4)))
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])

@@ -44,13 +44,16 @@ def call(*args: str | Path) -> Result:
 
 
 def test_evaluate_prints_a_table_and_writes_the_result(world: Path, base: list[str], tmp_path: Path):
-    done = call("evaluate", "--pred-dir", world / "preds" / "other-noise", "--system", "ours", *base)
+    plot = tmp_path / "plots" / "scores.svg"
+    done = call("evaluate", "--pred-dir", world / "preds" / "other-noise", "--system", "ours", "--plot", plot, *base)
     assert done.exit_code == 0, done.output
     assert "ours on manifest (6 of 6 clips), lite features, protocol t2av-bench/1" in done.stdout
     assert "FA(VT)D" in done.stdout
     result = tb.Result.load(tmp_path / "result.json")
     assert result.system["name"] == "ours"
     assert f"Result written to {tmp_path / 'result.json'}" in done.stderr
+    assert f"Plot written to {plot}" in done.stderr
+    assert "<!-- AV-index -->" in plot.read_text()
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,18 @@ SIZES = [(16, 3), (64, 6), pytest.param(128, 16, marks=pytest.mark.slow), pytest
          pytest.param(32, 150, marks=pytest.mark.slow)]  # fmt: skip
 
 
+def test_rounding_is_no_difference():
+    """The same sounds in another order have the same FAD but for its arithmetic, which no clip sways."""
+    first, second = systems(2, FAD=0.0)
+    scores = {"FAD": replace(first.scores["FAD"], value=first.scores["FAD"].value + 3e-14)}
+    (test,) = tb.compare([first, replace(first, system=second.system, scores=scores)]).tests
+    assert (test.stderr, test.p_value, test.better) == (0.0, 1.0, None)
+    (test,) = tb.compare(
+        [first, replace(first, system=second.system, scores={"FAD": replace(scores["FAD"], value=9.0)})]
+    ).tests
+    assert (test.p_value, test.better) == (0.0, "system 0")
+
+
 @pytest.mark.parametrize(("clips_n", "d"), SIZES)
 def test_equally_good_systems_differ_in_one_run_of_twenty(clips_n: int, d: int):
     """To second order from 4 windows per dimension on; with fewer, at most in one of twenty."""

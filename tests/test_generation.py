@@ -120,7 +120,9 @@ def test_a_run_goes_on_where_it_stopped(checkpoint, data, whole, tmp_path):
     done = run(checkpoint, data, tmp_path)
     assert (done.written_n, done.kept_n) == (2, 3)
     assert (tmp_path / "c0.wav").stat().st_mtime_ns == kept
-    same(sounds(whole), sounds(tmp_path))
+    # To the last bit: what was missing was computed in the batches of the whole run.
+    for path in whole.glob("*.wav"):
+        assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
 def test_the_settings_are_recorded(checkpoint, data, whole):

@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -32,10 +33,13 @@ import numpy.typing as npt
 
 from t2av_bench.errors import MediaError
 from t2av_bench.media.front_end import OURS, AudioFrontEnd
+from t2av_bench.media.info import MediaInfo
 
 Modality = Literal["audio", "video", "text"]
 Unit = Literal["window", "clip", "frame", "segment"]
 Float32Array = npt.NDArray[np.float32]
+Finish = Callable[[], list[Float32Array]]
+"""Waits for a batch that was started, and returns its embeddings: one array per extractor that wanted them."""
 
 GRID_SR_HZ = 16_000
 WINDOW_S = 0.96
@@ -54,12 +58,43 @@ class ClipSource:
         The clip's range inside the file, in seconds.
     caption
         The clip's text; unused by audio and video extractors.
+    state
+        The file's size and times when its content was hashed, see :func:`t2av_bench.cache.unchanged`; may be empty.
     """
 
     path: Path
     start_s: float
     duration_s: float
     caption: str = ""
+    state: str = ""
+
+    def sound(self, front_end: AudioFrontEnd, sr_hz: int) -> Float32Array:
+        """Read the clip's sound through a front end, shape (samples,), float32; the caller may write into it."""
+        return front_end.read(self.path, sr_hz=sr_hz, start_s=self.start_s, duration_s=self.duration_s)
+
+    def frames(self, times_s: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """Read the frames on screen at some times.
+
+        Parameters
+        ----------
+        times_s
+            Shape (times,), seconds from the clip's start.
+        size
+            (height, width) to resize to.
+
+        Returns
+        -------
+        numpy.ndarray, shape (times, height, width, 3), uint8, RGB
+        """
+        from t2av_bench.media import read_frames
+
+        return read_frames(self.path, self.start_s + times_s, size=size)
+
+    def info(self) -> MediaInfo:
+        """Read the headers of the file."""
+        from t2av_bench.media import probe
+
+        return probe(self.path)
 
 
 def window_starts_s(
@@ -138,6 +173,33 @@ class Extractor(ABC):
     def embed_batch(self, inputs: npt.NDArray[Any]) -> Float32Array:
         """Embed a batch of rows, shape (rows, ...), as float32 of shape (rows, dim); the device part."""
 
+    @property
+    def pass_key(self) -> str:
+        """Extractors with equal keys take the same inputs, and one pass of a network serves them all."""
+        return self.fingerprint
+
+    def start(self, inputs: npt.NDArray[Any], wanted: Sequence[Extractor]) -> Finish:
+        """Begin to embed a batch for several extractors with this one's ``pass_key``.
+
+        A GPU works on while the caller gets the next batch ready; elsewhere the work is done when this returns.
+        """
+        done = [extractor.embed_batch(inputs) for extractor in wanted]
+        return lambda: done
+
+    @property
+    def works_ahead(self) -> bool:
+        """Whether :meth:`start` returns before the work is done."""
+        return False
+
+    @property
+    def pass_rows_n(self) -> int:
+        """How many rows one pass through the network takes; less is padded up to it, so batches should be multiples."""
+        return 1
+
+    def use_less_memory(self) -> bool:
+        """Take fewer rows per pass from now on; False where that is not possible."""
+        return False
+
     def check(self) -> None:  # noqa: B027 - most extractors need nothing
         """Raise if weights or a device are missing, at little cost; called before any work."""
 
@@ -191,11 +253,9 @@ class Extractor(ABC):
         MediaError
             If the file cannot be read or is too short for one window.
         """
-        from t2av_bench.media import probe
-
         path = Path(path)
         if duration_s is None:
-            info = probe(path)
+            info = ClipSource(path, 0.0, 0.0).info()
             known_s = info.audio_duration_s if self.modality == "audio" else info.video_duration_s
             duration_s = (known_s or 0.0) - start_s
         if self.rows_n(duration_s) == 0:
@@ -227,8 +287,7 @@ class AudioExtractor(Extractor):
 
     def load(self, source: ClipSource) -> npt.NDArray[Any]:
         """Read the clip's sound, pad a shortfall of at most 0.1 s with zeros, and cut it into rows."""
-        where = {"start_s": source.start_s, "duration_s": source.duration_s}
-        samples = self.front_end.read(source.path, sr_hz=self.sr_hz, **where)
+        samples = source.sound(self.front_end, self.sr_hz)
         return self.windows(samples, self.front_end.length_s(source.duration_s))
 
     def front_end_option(self) -> dict[str, Any]:
@@ -254,12 +313,14 @@ class VideoExtractor(Extractor):
     def frame_size(self) -> tuple[int, int]:
         """(height, width) that frames are resized to on reading."""
 
+    def size_of(self, source: ClipSource) -> tuple[int, int]:
+        """Return the size that the frames of one clip are resized to: ``frame_size``, whatever the picture's aspect."""
+        return self.frame_size
+
     def load(self, source: ClipSource) -> npt.NDArray[Any]:
         """Read the frames the rows need: for each time, the frame on screen at that moment."""
-        from t2av_bench.media import read_frames
-
         times_s = self.frame_times_s(source.duration_s)
-        frames = read_frames(source.path, source.start_s + times_s.ravel(), size=self.frame_size)
+        frames = source.frames(times_s.ravel(), self.size_of(source))
         return self.windows(frames.reshape(*times_s.shape, *frames.shape[1:]))
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from t2av_bench.errors import UsageError
-from t2av_bench.media import TOLERANCE_S
+from t2av_bench.media import TOLERANCE_S, MediaInfo
 from t2av_bench.models.t2av.reading import probe_video, read_pictures
 
 SHORTEST_S = 0.2
@@ -62,23 +62,29 @@ def videos_length_s(videos: Sequence[Video | None], default_s: float) -> float:
     UsageError
         If the lengths differ, or a file does not tell.
     """
-    lengths_s = {video: _video_length_s(video) for video in videos if video is not None}
+    lengths_s = {video: stated_length_s(probe_video(video), video) for video in videos if video is not None}
     if not lengths_s:
         return default_s
     shortest_s, longest_s = min(lengths_s.values()), max(lengths_s.values())
     # Small differences come from time stamps.
     if longest_s - shortest_s > TOLERANCE_S:
         raise UsageError(f"the videos last {shortest_s:.2f} to {longest_s:.2f} s; give the length of the sounds")
-    if longest_s < SHORTEST_S:
-        raise UsageError(f"the video lasts only {longest_s:.2f} s; give the length of the sound")
     return longest_s
 
 
-def _video_length_s(path: Video) -> float:
-    length_s = probe_video(path).video_duration_s
-    if length_s is None:
+def stated_length_s(info: MediaInfo, path: Video) -> float:
+    """Return how long a video says it is.
+
+    Raises
+    ------
+    UsageError
+        If it does not tell, or is too short for a sound.
+    """
+    if info.video_duration_s is None:
         raise UsageError(f"{path} does not say how long it is; give the length of the sound")
-    return length_s
+    if info.video_duration_s < SHORTEST_S:
+        raise UsageError(f"the video lasts only {info.video_duration_s:.2f} s; give the length of the sound")
+    return info.video_duration_s
 
 
 def checked_negatives(negative: str | Sequence[str] | None, clips_n: int) -> list[str]:

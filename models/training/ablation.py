@@ -13,9 +13,11 @@ from t2av_bench.errors import UsageError, no_such_name
 from t2av_bench.files import replacing
 from t2av_bench.models.t2av.config import OPERATORS
 from t2av_bench.models.training import saving
+from t2av_bench.models.training.ablation_plot import plot_ablation
 from t2av_bench.models.training.config import TrainingConfig, load_config
 from t2av_bench.models.training.training import ORDER, relevant_settings, train
 from t2av_bench.models.training.validation import score_pipeline
+from t2av_bench.plotting import check_plot_path
 
 Row = dict[str, float | str]
 FULL = "full"
@@ -59,6 +61,7 @@ def ablate(
     data: Mapping[str, str] | None = None,
     base: str | Path | None = None,
     num_workers: int = 0,
+    plot: str | Path | None = None,
 ) -> list[Row]:
     """Train every variant of a recipe and score what each generates for the validation clips.
 
@@ -69,7 +72,7 @@ def ablate(
     source, changes
         The recipe, as for :func:`~t2av_bench.models.training.config.load_config`.
     output
-        Gets a folder per variant, and ``ablation.json``, ``ablation.md`` and ``ablation.png``.
+        Gets a folder per variant, and ``ablation.json``, ``ablation.md`` and a plot.
     only
         Names of variants; all by default.
     data
@@ -78,6 +81,8 @@ def ablate(
         Output of a training with the same recipe, to take finished stages from.
     num_workers
         Processes that read clips.
+    plot
+        Picture to write, ``.png``, ``.svg`` or ``.pdf``; by default ``ablation.png`` in ``output``.
 
     Returns
     -------
@@ -87,8 +92,12 @@ def ablate(
     Raises
     ------
     UsageError
-        If there is no such variant.
+        If there is no such variant, or ``plot`` has another ending.
+    ResultError
+        If the plot cannot be written.
     """
+    picture = Path(output) / "ablation.png" if plot is None else Path(plot)
+    check_plot_path(picture)
     config, output = load_config(source, changes), Path(output)
     table = variants(config) | {f"data-{name}": (f"data.manifest={path}",) for name, path in (data or {}).items()}
     for name in only:
@@ -108,6 +117,7 @@ def ablate(
             raise UsageError(f"{name}: the recipe trains no base model, so that nothing can be generated.")
         rows.append({"variant": name, **score_pipeline(folder, changed), "training_s": seconds})
         write_table(rows, output)
+        plot_ablation(rows, picture)
     return rows
 
 
@@ -132,21 +142,11 @@ def take_finished_stages(config: TrainingConfig, donor: Path, target: Path) -> l
 
 
 def write_table(rows: Sequence[Row], output: Path) -> None:
-    """Write the rows as JSON, Markdown and a bar chart."""
+    """Write the rows as JSON and Markdown."""
     with replacing(output / "ablation.json") as path:
         path.write_text(json.dumps(list(rows), indent=2) + "\n", encoding="utf-8")
     with replacing(output / "ablation.md") as path:
         path.write_text(as_markdown(rows), encoding="utf-8")
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 1 + 0.4 * len(rows)), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot(xlabel="event F1", xlim=(0, 1))
-    axes.barh([str(row["variant"]) for row in rows], [float(row["event_f1"]) for row in rows])
-    axes.invert_yaxis()
-    with replacing(output / "ablation.png") as path:
-        figure.savefig(path, dpi=120)
 
 
 def as_markdown(rows: Sequence[Row]) -> str:

@@ -11,7 +11,8 @@ import numpy.typing as npt
 import torch
 
 from t2av_bench.home import home
-from t2av_bench.metrics.onsets import event_f1
+from t2av_bench.metrics.onsets import EventScores, event_f1
+from t2av_bench.metrics.uncertainty import contributions_stderr
 from t2av_bench.models.training.clips import ClipStore, MiniSource, clip_source
 from t2av_bench.models.training.config import TrainingConfig, ValidationConfig
 from t2av_bench.models.training.onsets import detect_onsets
@@ -38,20 +39,39 @@ def event_scores(
     dict
         ``event_f1``, ``event_precision`` and ``event_recall``, from the sums over all clips, and ``events_n``.
     """
-    hits = reference_n = generated_n = 0
-    for times, samples in zip(reference, generated, strict=True):
-        found = event_f1(times, detect_onsets(samples), tolerance=tolerance_s)
-        hits, reference_n, generated_n = (
-            hits + found.hits,
-            reference_n + found.reference_n,
-            generated_n + found.generated_n,
-        )
+    return _pooled(_by_clip(reference, [detect_onsets(samples) for samples in generated], tolerance_s))
+
+
+def _by_clip(
+    reference: Sequence[npt.ArrayLike], generated: Sequence[npt.ArrayLike], tolerance_s: float = TOLERANCE_S
+) -> list[EventScores]:
+    return [event_f1(true, heard, tolerance=tolerance_s) for true, heard in zip(reference, generated, strict=True)]
+
+
+def _pooled(clips: Sequence[EventScores]) -> dict[str, float]:
+    hits, reference_n, generated_n = (
+        sum(getattr(clip, name) for clip in clips) for name in ("hits", "reference_n", "generated_n")
+    )
     return {
         "event_f1": 2 * hits / max(1, reference_n + generated_n),
         "event_precision": hits / max(1, generated_n),
         "event_recall": hits / max(1, reference_n),
         "events_n": float(reference_n),
     }
+
+
+def f1_stderr(clips: Sequence[EventScores]) -> float:
+    """Return the standard error over clips of an F1 from the sums over at least two clips, to first order.
+
+    Examples
+    --------
+    >>> f1_stderr([event_f1([1.0], [1.0]), event_f1([1.0], [1.0])])
+    0.0
+    """
+    found = np.array([2 * clip.hits for clip in clips], dtype=np.float64)
+    events = np.array([clip.reference_n + clip.generated_n for clip in clips], dtype=np.float64)
+    total = max(1.0, events.sum())
+    return contributions_stderr((found - found.sum() / total * events) / total)
 
 
 def reference_events(store: ClipStore) -> list[npt.NDArray[np.float64]]:
@@ -102,10 +122,22 @@ def generate(pipeline: Any, store: ClipStore, settings: ValidationConfig) -> lis
 
 
 def score_pipeline(folder: Path, config: TrainingConfig) -> dict[str, float]:
-    """Score what a trained pipeline generates for the validation clips of its recipe."""
+    """Score what a trained pipeline generates for the validation clips of its recipe.
+
+    Returns
+    -------
+    dict
+        As :func:`event_scores`; from two clips on also ``event_f1_stderr``, and ``chance_f1``: what the true times of
+        the next clip score.
+    """
     from t2av_bench.models.t2av.pipeline import T2AVPipeline
 
     store = ClipStore(clip_source(config, training=False), home() / "training" / "clips")
     pipeline = T2AVPipeline.from_pretrained(folder)
     pipeline.set_progress_bar_config(disable=True)
-    return event_scores(reference_events(store), generate(pipeline, store, config.validation))
+    true = reference_events(store)
+    clips = _by_clip(true, [detect_onsets(samples) for samples in generate(pipeline, store, config.validation)])
+    if len(clips) < 2:
+        return _pooled(clips)
+    chance = _pooled(_by_clip(true, [*true[1:], true[0]]))
+    return {**_pooled(clips), "event_f1_stderr": f1_stderr(clips), "chance_f1": chance["event_f1"]}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -14,6 +15,7 @@ from t2av_bench._version import __version__
 from t2av_bench.errors import (
     FewSamplesWarning,
     ManifestWarning,
+    OutOfMemoryWarning,
     ProblemsError,
     T2AVBenchError,
     UsageError,
@@ -34,18 +36,32 @@ _COMMANDS = {
         "Train the reference system T2AV, the recipe mini or your own.",
     ),
     "ablate": ("t2av_bench.cli.ablate:ablate", "Train variants of the reference system and compare them."),
+    "report": ("t2av_bench.cli.report:report", "Make a page to look at and listen to what was scored."),
     "leaderboard": ("t2av_bench.cli.leaderboard:leaderboard", "Collect, check and publish results of many systems."),
     "download": ("t2av_bench.cli.download:download", "Fetch and verify manifests and weights."),
     "manifest": ("t2av_bench.cli.manifest:manifest", "Show, build, check and filter manifests."),
+    "pack": ("t2av_bench.cli.pack:pack", "Score without the videos: build, verify and show reference packs."),
     "protocols": ("t2av_bench.cli.protocols:protocols", "List the protocols of other toolkits, or show one."),
     "doctor": ("t2av_bench.cli.doctor:doctor", "Say what works here, what is missing and how to get it."),
     "demo": ("t2av_bench.cli.demo:demo", "Score sounds of known quality on the built-in mini world."),
 }
 _SHOWN = 20
+# Reasons of the disk, its rights and its server, of which a program can only tell.
+_OF_THE_SYSTEM = frozenset(
+    (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE)
+    + (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ESTALE)
+)
 
 
 class _LazyGroup(click.Group):
     """A group whose help needs no sub-command's module, so that ``--help`` is instant."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command; of several processes, only the first speaks."""
+        from t2av_bench.cli._speaking import only_the_first_speaks
+
+        with only_the_first_speaks():
+            return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -70,9 +86,11 @@ class _LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Turn our errors into one line and an exit code: 1 for a failure, 2 for wrong usage."""
+        """Turn our errors into one line and an exit code: 1 for a failure, 2 for wrong usage, 143 after SIGTERM."""
+        from t2av_bench.stopping import EXIT_CODE, Stopped, stopping_on_sigterm
+
         try:
-            with _plain_warnings():
+            with stopping_on_sigterm(), _plain_warnings():
                 return super().invoke(ctx)
         except UsageError as error:
             raise click.UsageError(str(error)) from error
@@ -80,10 +98,28 @@ class _LazyGroup(click.Group):
             raise click.ClickException(_listed(error)) from error
         except T2AVBenchError as error:
             raise click.ClickException(str(error)) from error
+        except Stopped:
+            click.echo(f"Error: stopped by SIGTERM; {_way_on(ctx)}", err=True)
+            ctx.exit(EXIT_CODE)
         except KeyboardInterrupt:
-            raise click.ClickException(
-                "interrupted; what is done so far is kept, and the same command goes on from there"
-            ) from None
+            raise click.ClickException(f"interrupted; {_way_on(ctx)}") from None
+        except OSError as error:
+            if error.errno not in _OF_THE_SYSTEM:
+                raise
+            raise click.ClickException(_system_reason(error)) from error
+
+
+def _way_on(ctx: click.Context) -> str:
+    """Say how an interrupted command goes on."""
+    if ctx.invoked_subcommand == "train-reference":
+        return "what is done up to the last checkpoint is kept, and the same command with --resume goes on from there"
+    return "what is done so far is kept, and the same command goes on from there"
+
+
+def _system_reason(error: OSError) -> str:
+    """Say what the system refused, and where."""
+    place = f"{error.filename}: " if error.filename else ""
+    return f"{place}{error.strerror or error}; what is done so far is kept"
 
 
 @contextmanager
@@ -100,7 +136,7 @@ def _plain_warnings() -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if issubclass(category, (FewSamplesWarning, ManifestWarning)):
+            if issubclass(category, (FewSamplesWarning, ManifestWarning, OutOfMemoryWarning)):
                 click.echo(f"Warning: {message}", err=True)
             else:
                 shown(message, category, filename, lineno, file, line)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from t2av_bench.cli._options import plot_option
+
 
 @click.command()
 @click.option("--config", "source", default="mini", show_default=True, metavar="NAME|FILE", help="The recipe to vary.")
@@ -20,6 +22,7 @@ import click
 @click.option(
     "--num-workers", type=click.IntRange(0), help="Processes that read clips.  [default: one per core, at most 8]"
 )
+@plot_option("of the variants", default="ablation.png in the folder")
 @click.option("--list", "listing", is_flag=True, help="Name the variants and what each changes, and stop.")
 def ablate(
     source: str,
@@ -29,12 +32,14 @@ def ablate(
     base: Path | None,
     changes: tuple[str, ...],
     num_workers: int | None,
+    plot: Path | None,
     listing: bool,
 ) -> None:
     """Train variants of the reference system and compare them.
 
     Each differs from the recipe in one thing: the operator, no visual-aligned CLAP, no ControlNet, tuned or frozen
-    U-Net, less or other data. Stages that a change does not touch are trained once. Writes ablation.json, .md and .png.
+    U-Net, less or other data. Stages that a change does not touch are trained once. Writes ablation.json and .md, and a
+    plot.
     """
     from t2av_bench.errors import UsageError
     from t2av_bench.models.training.ablation import ablate as run
@@ -52,5 +57,5 @@ def ablate(
             raise UsageError(f"--data takes NAME=MANIFEST, such as AC=audiocaps.csv; given: {rung!r}")
         rungs[name] = path
     workers = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
-    rows = run(source, output, changes=changes, only=only, data=rungs, base=base, num_workers=workers)
+    rows = run(source, output, changes=changes, only=only, data=rungs, base=base, num_workers=workers, plot=plot)
     click.echo(as_markdown(rows), nl=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from t2av_bench.cli._options import plot_option
 from t2av_bench.cli.evaluate import FORMATS
 
 
@@ -17,6 +18,7 @@ from t2av_bench.cli.evaluate import FORMATS
     "--confidence", type=float, default=0.95, show_default=True, help="Of the intervals; one minus it is the level."
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="JSON file to write.", metavar="FILE.json")
+@plot_option("of the effects")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."
 )
@@ -26,6 +28,7 @@ def compare(
     metrics: str | None,
     confidence: float,
     output: Path | None,
+    plot: Path | None,
     form: str,
 ) -> None:
     """Test whether systems differ, score by score and clip by clip.
@@ -34,8 +37,12 @@ def compare(
     Results that were not made in the same way are refused.
     """
     from t2av_bench.comparison import compare as run
+    from t2av_bench.comparison_plot import plot_comparison
     from t2av_bench.comparison_tables import format_comparison
+    from t2av_bench.plotting import check_plot_path
 
+    if plot is not None:
+        check_plot_path(plot)
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     comparison = run(results, baseline, metrics=names, confidence=confidence)
     if output is not None:
@@ -43,3 +50,6 @@ def compare(
     click.echo(format_comparison(comparison, form), nl=False)  # type: ignore[arg-type]  # click has checked the choice
     if output is not None:
         click.echo(f"Comparison written to {output}", err=True)
+    if plot is not None:
+        plot_comparison(comparison, plot)
+        click.echo(f"Plot written to {plot}", err=True)

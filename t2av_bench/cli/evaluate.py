@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from t2av_bench.cli._options import plot_option
+
 FORMATS = ("plain", "latex", "markdown", "csv", "json")
 
 
@@ -19,6 +21,11 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 )
 @click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
 @click.option("--data-dir", type=click.Path(path_type=Path, readable=False), help="Folder of the reference media.")
+@click.option(
+    "--reference-pack",
+    type=click.Path(path_type=Path, readable=False),
+    help="File with the reference's embeddings, in place of its media; see `t2av-bench pack`.",
+)
 @click.option(
     "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
 )
@@ -43,9 +50,25 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
 @click.option(
-    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per pass of a network."
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Of the networks; the shorter ones are faster and make the result not comparable.",
 )
-@click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
+@click.option("--compile", is_flag=True, help="Compile the networks first, which takes a while (torch.compile).")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Windows that a network gets at once, at least.",
+)
+@click.option(
+    "--num-workers",
+    type=click.IntRange(0),
+    help="Loader processes; with 0 a damaged file can crash the run.  [default: one per core, at most 8]",
+)
 @click.option(
     "--cache-dir",
     type=click.Path(path_type=Path, readable=False),
@@ -84,13 +107,17 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
     type=click.Path(path_type=Path),
     help="CSV file for another copy of the table of clips.",
 )
+@plot_option("of the scores")
 @click.option("--worst", type=click.IntRange(1), help="Name the N clips that harm a score most.", metavar="N")
-@click.option("--worst-by", help="The score that --worst is about.  [default: FAVD, or the first]", metavar="SCORE")
+@click.option(
+    "--worst-by", help="The score that --worst is about.  [default: FAVD, or the first that can]", metavar="SCORE"
+)
 def evaluate(
     output: Path,
     form: str,
     metrics: str | None,
     per_clip: Path | None,
+    plot: Path | None,
     worst: int | None,
     worst_by: str | None,
     **options: Any,
@@ -99,15 +126,21 @@ def evaluate(
 
     Prints a table and writes a result file. Nothing is scored unless every clip can be (see --on-error).
     """
+    from t2av_bench.distributed import processes
     from t2av_bench.errors import UsageError
     from t2av_bench.evaluation import default_features
     from t2av_bench.evaluation import evaluate as run
     from t2av_bench.manifests import load_manifest
     from t2av_bench.metrics import METRICS
     from t2av_bench.per_clip import per_clip_path
+    from t2av_bench.plotting import check_plot_path
     from t2av_bench.presets import PROTOCOL_PRESETS
+    from t2av_bench.schemas import check_writable
+    from t2av_bench.score_plot import plot_result
     from t2av_bench.tables import format_results, format_worst
 
+    if plot is not None:
+        check_plot_path(plot)
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     preset = PROTOCOL_PRESETS.get(options["protocol"])
     if worst_by is not None and worst is None:
@@ -119,14 +152,23 @@ def evaluate(
     if options["features"] is None and preset is None:
         options["features"] = default_features(options["manifest"])
         click.echo(f"Features: {options['features']} (the default for {options['manifest'].name})", err=True)
-    result = run(metrics=names, **options)
+    for path in (output, per_clip, plot):
+        if path is not None:
+            check_writable(path)
+    with processes() as team:
+        result = run(metrics=names, processes=team, **options)
+    if not team.leads:
+        return
     result.save(output)
     if per_clip is not None:
         result.save_per_clip(per_clip)
     click.echo(format_results([result], form), nl=False)  # type: ignore[arg-type]  # click has checked the choice
-    if worst is not None:
-        # What a program reads from stdout stays a table or JSON alone.
-        click.echo("\n" + format_worst(result, worst, worst_by), nl=False, err=form != "plain")
     click.echo(f"Result written to {output}, its clips to {per_clip_path(output)}", err=True)
     if per_clip is not None:
         click.echo(f"Contributions of clips written to {per_clip}", err=True)
+    if plot is not None:
+        plot_result(result, plot)
+        click.echo(f"Plot written to {plot}", err=True)
+    if worst is not None:  # last: it fails where nothing is known of a score's clips
+        # What a program reads from stdout stays a table or JSON alone.
+        click.echo("\n" + format_worst(result, worst, worst_by), nl=False, err=form != "plain")

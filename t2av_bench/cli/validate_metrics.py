@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from t2av_bench.cli._options import plot_option
+
 FORMATS = ("plain", "markdown", "csv", "json")
 
 
@@ -66,7 +68,7 @@ FORMATS = ("plain", "markdown", "csv", "json")
     show_default=True,
     help="File to write.",
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Picture of the responses to write, .png or .svg.")
+@plot_option("of the responses")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."
 )
@@ -84,20 +86,30 @@ def validate_metrics(
     Distorts the real sounds of a manifest by known amounts, scores every level as predictions, and says for every score
     whether it puts the levels in order, from which level on it notices, and what it is blind to.
     """
+    from t2av_bench.distributed import processes
+    from t2av_bench.plotting import check_plot_path
     from t2av_bench.validation import validate_metrics as run
-    from t2av_bench.validation.plot import check_plot_path, save_plot
+    from t2av_bench.validation.plot import plot_validation
     from t2av_bench.validation.report import format_validation
 
     if plot is not None:
         check_plot_path(plot)
-    found = run(
-        metrics=_names(metrics), distortions=_names(distortions), levels=dict(map(_parsed_levels, levels)), **options
-    )
+    chosen_levels = dict(map(_parsed_levels, levels))
+    with processes() as team:
+        found = run(
+            metrics=_names(metrics),
+            distortions=_names(distortions),
+            levels=chosen_levels,
+            processes=team,
+            **options,
+        )
+    if not team.leads:
+        return
     found.save(output)
     click.echo(format_validation(found, form), nl=False)  # type: ignore[arg-type]  # click has checked the choice
     click.echo(f"Validation written to {output}", err=True)
     if plot is not None:
-        save_plot(found, plot)
+        plot_validation(found, plot)
         click.echo(f"Plot written to {plot}", err=True)
 
 

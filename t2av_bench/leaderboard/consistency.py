@@ -16,6 +16,7 @@ import numpy as np
 from t2av_bench.errors import shown
 from t2av_bench.manifests.pins import PINS
 from t2av_bench.metrics import METRICS
+from t2av_bench.metrics.catalogue import KNOWN_PARTS
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.models.extractors.catalogue import WEIGHTS
@@ -44,17 +45,24 @@ _PARTS = {
     "FATD-b": ("FAD-b",),
     "FA(VT)D-b": ("FAD-b", "FAVD-b", "FATD-b"),
 }
+# An index, and the joint distance that it is made of together with FAD-b and its zero point.
+_INDEX_OF = {"AV-index": "FAVD-b", "AT-index": "FATD-b"}
+# Means over events or the like: clips weigh unequally. All other scores that clips have values of are plain means.
+_POOLED = ("event-F1",)
 _ROUNDING = 1e-6
 
 
 def contradictions(result: Result) -> Iterator[str]:
     """Yield what in a result cannot be true, as clauses; nothing if all that can be recomputed agrees."""
+    if not result.scores:
+        yield "it must have a score"
     yield from _wrong_counts(result)
     yield from _wrong_extractors(result)
     for name, score in result.scores.items():
         yield from _wrong_declaration(name, score, result)
         yield from _wrong_number(name, score, result)
     yield from _wrong_order(result)
+    yield from _wrong_index(result)
     if result.comparable:
         yield from (f"it says that it is comparable, but {reason}" for reason in _not_comparable(result))
 
@@ -67,16 +75,39 @@ def clip_contradictions(result: Result) -> Iterator[str]:
         return
     for name, score in result.scores.items():
         column = _column(result.per_clip, name)
-        if len(column) == clips_n > 1 and score.stderr is not None:
+        if len(column) == clips_n and score.stderr is not None:
             yield from _wrong_errors(name, score, column, _column(result.clip_halves, name))
-        own = _column(result.clip_values, name)
-        if len(own):
-            yield from _disagrees(name, float(own.mean()), score.value)
+        own = {clip_id: values[name] for clip_id, values in result.clip_values.items() if name in values}
+        if own and name in _POOLED:
+            yield from _wrong_pool(name, score.value, own, result)
+        elif own:
+            yield from _disagrees(name, float(np.mean(list(own.values()))), score.value)
+
+
+def _without_undefined(column: Float64Array, undefined_n: int) -> Float64Array:
+    """Return contributions without those of clips that the score is undefined for, which are 0."""
+    return np.delete(column, np.flatnonzero(column == 0.0)[:undefined_n])
+
+
+def _wrong_pool(name: str, value: float, own: dict[str, float], result: Result) -> Iterator[str]:
+    """Yield whether a score cannot be a mean of the clips' values with any weights.
+
+    What a clip adds is its weight times its distance from the score, so the weights follow; a clip whose value is the
+    score's may have any.
+    """
+    away = {clip_id: clip_value - value for clip_id, clip_value in own.items() if abs(clip_value - value) > _ROUNDING}
+    weights = [result.per_clip.get(clip_id, {}).get(name, 0.0) / distance for clip_id, distance in away.items()]
+    total = sum(weights)
+    whole = len(away) == len(own)
+    if min(weights, default=0.0) < -_ROUNDING or total > 1.0 + 1e-3 or (whole and total < 1.0 - 1e-3):
+        yield f"{name} is {value:g}, which its table of clips does not give"
 
 
 def _wrong_errors(name: str, score: Score, column: Float64Array, own_half: Float64Array) -> Iterator[str]:
     if len(own_half) != len(column):
-        yield from _disagrees(f"the standard error of {name}", contributions_stderr(column), score.stderr)
+        defined = _without_undefined(column, score.n_undefined)
+        if len(defined) > 1:
+            yield from _disagrees(f"the standard error of {name}", contributions_stderr(defined), score.stderr)
         return
     errors = second_order(column, own_half)
     yield from _disagrees(f"the standard error of {name}", errors.stderr, score.stderr)
@@ -130,7 +161,7 @@ def _wrong_declaration(name: str, score: Score, result: Result) -> Iterator[str]
         yield f"{name} is of version {score.version}; this t2av-bench has version {spec.version}: upgrade it"
     if (score.kind, score.higher_is_better) != (spec.kind, spec.higher_is_better):
         yield f"{name} is {spec.kind} and better when {'high' if spec.higher_is_better else 'low'}; it says otherwise"
-    lacking = sorted(set(spec.blocks) - result.extractors.keys())
+    lacking = sorted(set(spec.blocks) - result.extractors.keys() - set(KNOWN_PARTS))
     if lacking:
         yield f"{name} needs {' and '.join(lacking)} features, but the result names no such extractor"
 
@@ -152,6 +183,23 @@ def _wrong_order(result: Result) -> Iterator[str]:
             same_samples = (more.n_clips, more.n_windows) == (fewer.n_clips, fewer.n_windows)
             if same_samples and more.value < fewer.value * (1.0 - _ROUNDING) - _ROUNDING:
                 yield f"{whole} must be at least {part}, but is {more.value:g} and {fewer.value:g}"
+
+
+def _wrong_index(result: Result) -> Iterator[str]:
+    """Recompute the alignment indices; the first results did not hold their zero point."""
+    for name, joint in _INDEX_OF.items():
+        if not {name, joint, "FAD-b"} <= result.scores.keys() or "random_pairing" not in result.scores[name].settings:
+            continue
+        zero = result.scores[name].settings["random_pairing"]
+        audio_only = result.scores["FAD-b"].value
+        if isinstance(zero, bool) or not isinstance(zero, (int, float)) or zero <= audio_only:
+            yield f"the zero point of {name} must be a distance above FAD-b, {audio_only:g}; is {shown(str(zero))}"
+            continue
+        loss = result.scores[joint].value - audio_only
+        recomputed = 1.0 - loss / (zero - audio_only)
+        stated = result.scores[name].value
+        if not math.isclose(recomputed, stated, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+            yield f"{name} is {stated:g}, but from its zero point, FAD-b and {joint} it is {recomputed:g}"
 
 
 def _not_comparable(result: Result) -> Iterator[str]:

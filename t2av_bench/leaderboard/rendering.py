@@ -1,21 +1,18 @@
 """A leaderboard as a page: one HTML file that needs no network and no server.
 
 The page's data is a JSON block that ``page/*.js`` turn into text nodes; nothing from a submission is ever parsed as
-HTML. A content security policy with the hashes of our own script and style lets the browser run nothing else, and load
-nothing at all.
+HTML. See :mod:`t2av_bench.pages`.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib.resources import files
 from typing import Any
 
 from t2av_bench._version import __version__
 from t2av_bench.leaderboard.board import Leaderboard
 from t2av_bench.leaderboard.submissions import Entry
 from t2av_bench.metrics import METRICS
+from t2av_bench.pages import render
 from t2av_bench.tables import KIND_TITLES
 
 _DIGITS = 6
@@ -32,17 +29,10 @@ def render_page(board: Leaderboard) -> str:
     LeaderboardError
         If there are no entries.
     """
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-    style, script = _part("style.css"), _part("charts.js") + _part("script.js")
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
-    return environment.from_string(_part("page.html")).render(
+    return render(
+        "t2av_bench.leaderboard",
+        ["charts.js", "script.js"],
         title=board.title,
-        style=Markup(style),  # noqa: S704 - our own files
-        script=Markup(script),  # noqa: S704
-        policy=_policy(style, script),
         data=page_data(board),
         version=__version__,
         manifest=board.manifest,
@@ -112,18 +102,3 @@ def _score(entry: Entry, name: str, placed: dict[str, int]) -> list[float | int 
 def _short(value: float | None) -> float | None:
     """Return a number with as many digits as the page needs to sort and to draw."""
     return None if value is None else float(f"{value:.{_DIGITS}g}")
-
-
-def _policy(style: str, script: str) -> str:
-    hashes = {
-        name: base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-        for name, text in (("style", style), ("script", script))
-    }
-    return (
-        f"default-src 'none'; script-src 'sha256-{hashes['script']}'; style-src 'sha256-{hashes['style']}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _part(name: str) -> str:
-    return files("t2av_bench.leaderboard").joinpath("page", name).read_text(encoding="utf-8")

@@ -27,6 +27,8 @@ _PREROLL_S = 0.5
 _JITTER_S = 0.02
 # A longer hole between two packets is a broken time stamp; filling it with zeros would fill the memory.
 _LONGEST_GAP_S = 3600.0
+# PyAV counts the planes of a frame by looking for an end that only frames of fewer have, and crashes with more.
+_PLANES_N = 8
 
 
 def read_with_av(path: Path, start_s: float, duration_s: float | None) -> tuple[npt.NDArray[np.float32], int]:
@@ -86,8 +88,9 @@ class _Timeline:
 
     def add(self, frame: Any) -> None:
         """Place one frame."""
+        # Before the samples are touched: damaged frames may claim any number of channels.
+        self._check_shape(frame.sample_rate, frame.layout.nb_channels)
         samples = _as_float(frame)
-        self._check_shape(frame.sample_rate, samples.shape[1])
         at_n = self._position(frame)
         self._next_n = at_n + len(samples)
         if self._next_n <= self._filled_n or self.is_full:
@@ -148,8 +151,20 @@ class _Timeline:
         return np.concatenate(self._pieces), self._sr_hz
 
 
+def _packed(frame: Any) -> Any:
+    """Return a frame with its channels interleaved, without any other change."""
+    import av
+
+    (packed,) = av.AudioResampler(format=frame.format.packed, layout=frame.layout, rate=frame.sample_rate).resample(
+        frame
+    )
+    return packed
+
+
 def _as_float(frame: Any) -> npt.NDArray[np.float32]:
     """Return a frame's samples, shape (samples, channels), full scale ±1."""
+    if frame.format.is_planar and frame.layout.nb_channels >= _PLANES_N:
+        frame = _packed(frame)
     array = frame.to_ndarray()
     channels_n = frame.layout.nb_channels
     array = array.T if frame.format.is_planar else array.reshape(-1, channels_n)

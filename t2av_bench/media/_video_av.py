@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ from t2av_bench.media._container import (
 from t2av_bench.media._picture import PictureMaker
 
 Picture = npt.NDArray[np.uint8]
+Size = tuple[int, int] | None
+Made = TypeVar("Made")
 
 # A frame counts as on screen this long before its time stamp: Matroska rounds stamps to 1 ms. Not 0.5 ms, where the
 # edges of 29.97 fps (15 frames in 0.5005 s) meet round times.
@@ -35,19 +37,50 @@ _SEEK_AHEAD_S = 10.0
 _SEEK_BACK_S = (0.0, 2.0, 12.0)
 
 
-def read_with_av(path: Path, times_s: npt.NDArray[np.float64], size: tuple[int, int] | None) -> Iterator[Picture]:
+def read_with_av(path: Path, times_s: npt.NDArray[np.float64], size: Size) -> Iterator[Picture]:
     """Yield the picture on screen at each of the ascending times, shape (height, width, 3) each."""
+    held = _Held(size)
+    return _read(path, times_s, lambda frame, time_s: held(frame))
+
+
+def read_sizes_with_av(
+    path: Path, times_s: npt.NDArray[np.float64], wanted: Mapping[Size, npt.NDArray[np.float64]]
+) -> Iterator[dict[Size, Picture]]:
+    """Yield, for each of the ascending times, the picture on screen then in every size that wants that time."""
+    held = {size: (_Held(size), set(times.tolist())) for size, times in wanted.items()}
+
+    def pictures(frame: Any, time_s: float) -> dict[Size, Picture]:
+        return {size: make(frame) for size, (make, times) in held.items() if time_s in times}
+
+    return _read(path, times_s, pictures)
+
+
+class _Held:
+    """Makes pictures of one size; a frame that stays on screen is scaled once."""
+
+    def __init__(self, size: Size) -> None:
+        self._make = PictureMaker(size)
+        self._frame: Any = None
+        self._picture: Picture | None = None
+
+    def __call__(self, frame: Any) -> Picture:
+        if self._picture is None or frame is not self._frame:
+            self._frame, self._picture = frame, self._make(frame)
+        return self._picture
+
+
+def _read(path: Path, times_s: npt.NDArray[np.float64], make: Callable[[Any, float], Made]) -> Iterator[Made]:
+    """Yield what ``make`` makes of the frame on screen at each of the ascending times, and of the time."""
     with open_container(path) as container:
         stream = need_stream(container, path, "video")
-        to_picture = PictureMaker(size)
         breaks = np.flatnonzero(np.diff(times_s) > _SEEK_AHEAD_S) + 1
         for run_s in np.split(times_s, breaks):
-            yield from _read_run(path, container, stream, run_s, to_picture)
+            yield from _read_run(path, container, stream, run_s, make)
 
 
 def _read_run(
-    path: Path, container: Any, stream: Any, times_s: npt.NDArray[np.float64], to_picture: PictureMaker
-) -> Iterator[Picture]:
+    path: Path, container: Any, stream: Any, times_s: npt.NDArray[np.float64], make: Callable[[Any, float], Made]
+) -> Iterator[Made]:
     """Seek to the first of some nearby times and decode up to the last."""
     frames = _StampedFrames(container, stream)
     frames.start_at(float(times_s[0]))
@@ -55,18 +88,15 @@ def _read_run(
     if shown is None:
         raise MediaError(path, "holds no picture that can be decoded")
     coming = frames.advance()
-    picture: Picture | None = None
-    for time_s in times_s:
+    for time_s in times_s.tolist():
         while coming is not None and coming[0] <= time_s + EARLY_S:
-            shown, picture = coming, None
+            shown = coming
             coming = frames.advance()
         if coming is None:
             _check_end(path, frames, time_s, shown[0] + _frame_duration_s(shown[1], stream))
         if frames.lost_s > TOLERANCE_S:
             raise MediaError(path, f"has damaged pictures: {frames.lost_s:.3f} s cannot be decoded")
-        if picture is None:
-            picture = to_picture(shown[1])
-        yield picture
+        yield make(shown[1], time_s)
 
 
 def _check_end(path: Path, frames: _StampedFrames, time_s: float, end_s: float) -> None:

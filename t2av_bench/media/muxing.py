@@ -66,14 +66,14 @@ def mux(video: str | Path, samples: npt.NDArray[np.float32], sr_hz: int, out: st
 def _copy_pictures(source: InputContainer, stream: Any, target: OutputContainer) -> None:
     copy = target.add_stream_from_template(stream)
     zero = round(time_zero_s(source) / stream.time_base)
-    for packet in _with_dts(packet for packet in source.demux(stream) if packet.size):  # the last one only flushes
+    for packet in with_dts(packet for packet in source.demux(stream) if packet.size):  # the last one only flushes
         packet.dts -= zero
         packet.pts = None if packet.pts is None else packet.pts - zero
         packet.stream = copy
         target.mux(packet)
 
 
-def _with_dts(packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
+def with_dts(packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
     """Give the first packets, which Matroska leaves without a decoding time, one each: MP4 needs it."""
     waiting: list[Packet[Any]] = []
     for packet in packets:

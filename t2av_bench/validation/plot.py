@@ -1,7 +1,6 @@
 """A validation as a picture: one panel per distortion, one line per score.
 
-Lines differ in dash and marker as well as in colour, and the colours are Okabe and Ito's, which people with either
-common kind of colour blindness can tell apart.
+Lines differ in dash and marker as well as in colour; see :mod:`t2av_bench.plotting`.
 """
 
 from __future__ import annotations
@@ -12,14 +11,11 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from t2av_bench.errors import PrerequisiteError, ResultError, UsageError
-from t2av_bench.files import replacing
+from t2av_bench.errors import UsageError
+from t2av_bench.plotting import COLOURS, drawing, inert
 from t2av_bench.validation.record import Response, Validation
 from t2av_bench.validation.responses import DETECTED_AT
 
-SUFFIXES = (".png", ".svg")
-# Okabe and Ito, Color universal design, 2008; without yellow, which is too pale for lines on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 _MARKERS = "osD^vPX*<>"
 _DASHES = ("-", "--", "-.", ":")
 # More lines than these cannot be told apart.
@@ -29,25 +25,7 @@ _COLUMNS = 3
 _TITLE_WIDTH = 48
 
 
-def check_plot_path(path: Path) -> None:
-    """Raise before any work if a picture could not be written.
-
-    Raises
-    ------
-    UsageError
-        If its ending is none of ``.png`` and ``.svg``.
-    PrerequisiteError
-        If matplotlib is missing.
-    """
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--plot must name a file that ends in {' or '.join(SUFFIXES)}; got {path}")
-    try:
-        import matplotlib  # noqa: F401 - whether it is there
-    except ImportError as error:
-        raise PrerequisiteError("--plot needs matplotlib: pip install matplotlib") from error
-
-
-def save_plot(validation: Validation, path: str | Path, metrics: Sequence[str] | None = None) -> None:
+def plot_validation(validation: Validation, path: str | Path, metrics: Sequence[str] | None = None) -> None:
     """Draw the worsening of scores over the levels of every distortion, in paired standard errors.
 
     Parameters
@@ -55,7 +33,7 @@ def save_plot(validation: Validation, path: str | Path, metrics: Sequence[str] |
     validation
         As :func:`t2av_bench.validate_metrics` returns it.
     path
-        File to write, ``.png`` or ``.svg``.
+        File to write, ``.png``, ``.svg`` or ``.pdf``.
     metrics
         Scores to draw; by default up to ten that have standard errors, the best known first.
 
@@ -68,30 +46,21 @@ def save_plot(validation: Validation, path: str | Path, metrics: Sequence[str] |
     ResultError
         If the file cannot be written.
     """
-    path = Path(path)
-    check_plot_path(path)
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     names = list(metrics or drawn_metrics(validation))
     if not names:
         raise UsageError("there is no score with standard errors to draw")
     rows = -(-len(validation.distortions) // _COLUMNS)
-    figure = Figure(figsize=(4.2 * _COLUMNS, 3.2 * rows + 0.9), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
-    for panel, name in zip(panels, validation.distortions, strict=False):
-        found = [r for r in validation.responses if r.distortion == name and r.metric in names]
-        _draw(panel, validation, name, found, names)
-    for panel in panels[len(validation.distortions) :]:
-        panel.set_visible(False)
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize="small")
-    figure.suptitle(
-        f"{validation.manifest['name']}, {validation.n_clips} clips, {validation.protocol['features']} features",
-        size=11,
-    )
-    _write(figure, path)
+    with drawing(path, 4.2 * _COLUMNS, 3.2 * rows + 0.9) as figure:
+        panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+        for panel, name in zip(panels, validation.distortions, strict=False):
+            found = [r for r in validation.responses if r.distortion == name and r.metric in names]
+            _draw(panel, validation, name, found, names)
+        for panel in panels[len(validation.distortions) :]:
+            panel.set_visible(False)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=6, fontsize="small")
+        manifest, features = inert(validation.manifest["name"]), inert(str(validation.protocol["features"]))
+        figure.suptitle(f"{manifest}, {validation.n_clips} clips, {features} features", size=11)
 
 
 def drawn_metrics(validation: Validation) -> list[str]:
@@ -126,12 +95,3 @@ def _styles() -> Iterator[dict[str, Any]]:
     """Yield looks that differ in colour, marker and dash at once."""
     for colour, marker, dash in zip(cycle(COLOURS), cycle(_MARKERS), cycle(_DASHES), strict=False):
         yield {"color": colour, "marker": marker, "linestyle": dash}
-
-
-def _write(figure: Any, path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=150)
-    except OSError as error:
-        raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error

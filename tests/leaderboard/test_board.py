@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_boards import board_of, extractor, made_score, submission
 
@@ -215,6 +215,27 @@ def test_a_result_that_contradicts_itself_is_refused(change: dict, message: str)
     value = {**getattr(honest, key), **value} if isinstance(value, dict) else value
     with pytest.raises(LeaderboardError, match=message):
         read_submission(replace(honest, **{key: value}))
+
+
+def with_zero_point(index: float, zero: object, fad: float = 0.1, favd: float = 0.3) -> tb.Result:
+    result = submission(values={"FAD-b": fad, "FAVD-b": favd, "FATD-b": favd, "FA(VT)D-b": favd, "AV-index": index})
+    scores = {"AV-index": replace(result.scores["AV-index"], settings={"random_pairing": zero})}
+    return replace(result, scores=result.scores | scores)
+
+
+@settings(deadline=None)
+@given(st.floats(0.0, 10.0), st.floats(0.0, 10.0), st.floats(1e-3, 10.0))
+def test_an_index_is_recomputed_from_its_zero_point(fad: float, loss: float, possible: float):
+    index = 1.0 - loss / possible
+    read_submission(with_zero_point(index, fad + possible, fad, fad + loss))
+    with pytest.raises(LeaderboardError, match="AV-index is .*, but from its zero point, FAD-b and FAVD-b it is"):
+        read_submission(with_zero_point(index - 0.01 - abs(index) * 1e-3, fad + possible, fad, fad + loss))
+
+
+@pytest.mark.parametrize("zero", [0.1, 0.05, -1, True, "0.5", None, [0.5]])
+def test_the_zero_point_of_an_index_is_a_distance_above_that_of_the_sounds(zero: object):
+    with pytest.raises(LeaderboardError, match="the zero point of AV-index must be a distance above FAD-b, 0.1; is"):
+        read_submission(with_zero_point(0.5, zero))
 
 
 def test_a_fingerprint_is_recomputed_as_extractors_make_it():

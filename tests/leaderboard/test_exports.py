@@ -5,20 +5,23 @@ from __future__ import annotations
 import csv
 import io
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from hostile_results import ATTACKS
 from made_boards import board_of, made_score, submission
+from tex import compile_latex
 
 import t2av_bench as tb
+from t2av_bench.comparison_tables import format_comparison
 from t2av_bench.errors import UsageError
+from t2av_bench.grids import latex_grid
 from t2av_bench.leaderboard.exports import format_board
 from t2av_bench.leaderboard.model_index import model_index
+from t2av_bench.tables import format_results
 
 
 def board_with(stderr: float | None = 0.1, **values: float) -> tb.Leaderboard:
@@ -124,18 +127,51 @@ def test_the_model_index_is_what_hugging_faces_own_parser_reads():
     assert len(model_index(board, entry, ["FAD"])) < len(text)
 
 
+NAMES = [
+    *(
+        "[1]",
+        "*star",
+        "--a---b",
+        "Größe",
+        "Řeka",
+        "音声",
+        "αβ-VAE Ω",
+        "5′",
+        "“quoted”",
+        "x–y",
+        "e\u0301",
+        "עברית",
+        "☃ ≤ 1",
+    ),
+    *("a_b & 50% #1 {x} ~^", "^^5cfoo", "a\x00b\n\nc", "\\end{tabular}", "\\\\[1ex]", "%", "<<x>>", "\\verb|x|"),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex with booktabs")
-def test_latex_compiles(tmp_path: Path):
-    hostile = ["a_b & 50% #1 {x} ~^", "\\input{/etc/passwd}", "$x$", "^^5cfoo", "a\x00b\n\nc", "\\end{tabular}"]
-    made = [submission(name, 100 + i) for i, name in enumerate(hostile)]
+def test_the_latex_of_a_board_compiles_with_any_name(tmp_path: Path):
+    made = [submission(name[:150], 100 + i) for i, name in enumerate([*NAMES, *dict.fromkeys(ATTACKS)])]
     board = board_of(5).add(made, list_not_comparable=True)
-    head = "\\documentclass{article}\\usepackage{booktabs}\\usepackage[paperwidth=60cm]{geometry}\\begin{document}\n"
-    (tmp_path / "t.tex").write_text(head + format_board(board, "latex") + "\\end{document}\n")
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "t.tex"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "t.pdf").stat().st_size > 1000
-    assert "Missing character" not in (tmp_path / "t.log").read_text(errors="replace")
+    compile_latex(format_board(board, "latex"), tmp_path)
+
+
+@pytest.mark.slow
+def test_the_latex_of_results_and_comparisons_compiles(tmp_path: Path):
+    made = [submission(name, i) for i, name in enumerate(NAMES)]
+    compared = tb.compare(made[:4], metrics=["FAD", "AV-index"])
+    text = format_results(made, "latex") + "\n\n" + format_comparison(compared, "latex")
+    compile_latex(text, tmp_path)
+
+
+@pytest.mark.slow
+def test_tex_takes_nothing_at_the_start_of_a_row_for_a_command(tmp_path: Path):
+    text = latex_grid(["a"], [["[1ex]"], ["*"], ["--"]], left=1)
+    trace = r"\pagestyle{empty}\tracingoutput=1 \showboxdepth=99 \showboxbreadth=999 "
+    log = compile_latex(trace + text, tmp_path)
+    shown = "".join(re.findall(r"\\OT1/cmr/m/n/10 (\S)", log))
+    assert shown == "a[1ex]*--"
+
+
+def test_names_beyond_pdftex_are_numbers_to_it_and_characters_to_other_engines():
+    text = latex_grid(["x"], [["é音"], ["β"]], left=1)
+    assert r"é\ifdefined\Umathcode 音\else U+97F3\fi{} \\" in text
+    assert r"$\beta$ \\" in text

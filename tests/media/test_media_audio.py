@@ -29,6 +29,30 @@ def test_wav_of_any_rate_and_channel_count(tmp_path, sr_hz, channels):
     assert (clip.shape, clip.dtype) == ((4800,), np.float32)
 
 
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "flac"), ("a.mp4", "aac")])
+def test_surround_sound_of_eight_channels_in_a_container(tmp_path, name, codec):
+    import av
+
+    sound = noise(48_000, 0.5, 8)
+    with av.open(str(tmp_path / name), "w") as container:
+        stream = container.add_stream(codec, rate=48_000)
+        stream.layout = "7.1"
+        sample_format = "s16" if codec == "flac" else "fltp"
+        resampler = av.AudioResampler(format=sample_format, layout="7.1", rate=48_000)
+        for start in range(0, len(sound), 1000):
+            frame = av.AudioFrame.from_ndarray(sound[start : start + 1000].reshape(1, -1), format="flt", layout="7.1")
+            frame.sample_rate, frame.pts = 48_000, start
+            for converted in resampler.resample(frame):
+                container.mux(stream.encode(converted))
+        container.mux(stream.encode())
+    read, sr_hz = read_audio(tmp_path / name)
+    assert sr_hz == 48_000
+    if codec == "flac":
+        np.testing.assert_allclose(read, sound, atol=2**-15)
+    alike = np.corrcoef(read[:20_000].T, sound[:20_000].T)[:8, 8:]
+    assert alike.argmax(axis=1).tolist() == list(range(8))
+
+
 @pytest.mark.parametrize(
     ("name", "subtype", "tolerance"),
     [

@@ -20,7 +20,7 @@ from t2av_bench.manifests import Manifest, write_manifest
 from t2av_bench.manifests.mini import render
 from t2av_bench.media import read_audio
 from t2av_bench.validation import DISTORTIONS, Validation
-from t2av_bench.validation.plot import save_plot
+from t2av_bench.validation.plot import plot_validation
 from t2av_bench.validation.report import cell, format_validation
 
 N = 10
@@ -210,7 +210,7 @@ def test_the_csv_has_a_row_per_score_distortion_and_level(found: Validation, tmp
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_the_plot_has_labelled_axes_with_units(found: Validation, tmp_path: Path, suffix: str):
     path = tmp_path / "sub" / f"plot{suffix}"
-    save_plot(found, path)
+    plot_validation(found, path)
     assert [p.name for p in path.parent.iterdir()] == [path.name]
     if suffix == ".svg":
         text = path.read_text()
@@ -230,7 +230,7 @@ def test_lines_of_a_plot_differ_in_more_than_colour():
 def test_a_plot_of_another_kind_is_refused_before_any_work(tmp_path: Path):
     done = CliRunner().invoke(main, ["validate-metrics", "--plot", str(tmp_path / "plot.jpg")])
     assert done.exit_code == 2
-    assert "must name a file that ends in .png or .svg" in done.output
+    assert "must be a file that ends in .png, .svg or .pdf" in done.output
 
 
 def command(manifest: Manifest, cache: Path, *options: str) -> list[str]:

@@ -1,25 +1,8 @@
-
-"use strict";
 // The charts. Names that are not declared here are in script.js, which follows in the same element.
 
 const interval = (score) => [score[VALUE] - REACH * (score[ERROR] ?? 0), score[VALUE] + REACH * (score[ERROR] ?? 0)];
-const shorten = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 const described = (system, i) => `${plain(system.name)}: ${scores[i].name} ${number(system.scores[i][VALUE])}` +
   (system.scores[i][ERROR] == null ? "" : ` ± ${number(system.scores[i][ERROR], 2)}`);
-
-// About five round numbers that cover a range.
-function ticks(low, high) {
-  const raw = (high - low || Math.abs(high) || 1) / 5;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= raw * 0.999);
-  const first = Math.floor(low / step), last = Math.max(Math.ceil(high / step), first + 1);
-  return Array.from({ length: last - first + 1 }, (_, k) => (first + k) * step);
-}
-
-const scale = (marks, from, to) => (value) => from + ((value - marks[0]) / (marks.at(-1) - marks[0])) * (to - from);
-
-// Narrow screens get a narrow drawing, so that its letters stay as large as the page's.
-const widthOf = (id) => Math.max(300, Math.min(620, at(id).clientWidth || 620));
 
 function drawBars(ordered) {
   const i = state.by >= 0 ? state.by : Number(at("Score").value);

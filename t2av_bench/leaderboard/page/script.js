@@ -1,11 +1,8 @@
-
-// The table, the details of a system, the colours. Begun at the end of the file; the charts are in charts.js.
+// The table, the details of a system, both begun at the end of the file; the charts are in charts.js.
 // Names and texts come from strangers: they reach the page as text nodes and attribute values only, never as HTML.
 const { scores, systems } = JSON.parse(document.getElementById("Data").textContent);
-const at = (id) => document.getElementById(id);
 const VALUE = 0, ERROR = 1, PLACE = 2, CLIPS = 3, REACH = 1.96, BARS = 30, ROWS = 100;
 const JUDGED = ["corrected", "FD∞", "floor", "vs floor"];
-const SVG = "http://www.w3.org/2000/svg";
 
 const state = {
   by: Math.max(0, scores.findIndex((score) => score.name === "FAVD")), // index of a score; -1: by name
@@ -16,32 +13,6 @@ const state = {
 };
 if (state.kinds.size === 0 && scores.length) state.kinds.add(scores[0].kind);
 
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
-function drawn(tag, attributes = {}, ...children) {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
-// As t2av_bench.tables.number: significant digits, and no exponent where one can do without.
-function number(value, digits = 4) {
-  const size = Math.abs(value);
-  if (size < 5e-10) return "0";
-  if (size < 1e-3 || size >= 1e5) return value.toExponential(Math.min(digits, 3) - 1).replace("-", "−");
-  const text = size < 10 ** digits ? String(Number(value.toPrecision(digits))) : value.toFixed(0);
-  return text.replace("-", "−");
-}
-
-// Control characters and those that turn the direction of writing would let a name disturb its neighbours.
-const plain = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu, "\uFFFD");
-const named = (text) => element("bdi", {}, plain(text));
 const arrow = (score) => (score.high ? "↑" : "↓");
 const spoken = (score) => (score.high ? "higher is better" : "lower is better");
 
@@ -227,35 +198,6 @@ at("Details").addEventListener("close", () => {
 });
 window.addEventListener("hashchange", openLinked);
 
-// ---- colours: as the device has them, or chosen
-
-const THEMES = [["light dark", "Auto", "as the device has them"], ["light", "Light", "light"], ["dark", "Dark", "dark"]];
-
-function setTheme(k) {
-  const [scheme, label, spokenLabel] = THEMES[k];
-  document.documentElement.style.colorScheme = scheme;
-  at("Theme").setAttribute("aria-label", `Colours: ${spokenLabel}`);
-  at("Theme").dataset.theme = k;
-  at("Theme").querySelector("span").textContent = label;
-}
-
-// A page from a file may have no storage; the choice is then forgotten on reload.
-function stored(value) {
-  try {
-    if (value !== undefined) localStorage.setItem("t2av-bench-theme", value);
-    return Number(localStorage.getItem("t2av-bench-theme") ?? 0);
-  } catch {
-    return 0;
-  }
-}
-
-at("Theme").addEventListener("click", () => {
-  const next = (Number(at("Theme").dataset.theme) + 1) % THEMES.length;
-  setTheme(next);
-  stored(String(next));
-});
-
-setTheme(THEMES[stored()] ? stored() : 0);
 makeControls();
 makeTable();
 drawPlane();

@@ -40,7 +40,7 @@ def test_a_recipe_with_a_tuned_unet_is_compared_with_a_frozen_one():
 
 def test_variants_share_the_stages_that_a_change_does_not_touch(tmp_path: Path, recipe: Path):
     output = tmp_path / "out"
-    rows = ablate(recipe, output, only=["full", "operator-lstm", "no-controlnet"])
+    rows = ablate(recipe, output, only=["full", "operator-lstm", "no-controlnet"], plot=tmp_path / "own.svg")
     assert [row["variant"] for row in rows] == ["full", "operator-lstm", "no-controlnet"]
     assert all(0 <= float(row["event_f1"]) <= 1 for row in rows)
 
@@ -56,6 +56,9 @@ def test_variants_share_the_stages_that_a_change_does_not_touch(tmp_path: Path, 
     assert not trained("no-controlnet", "control").exists()
     assert json.loads((output / "ablation.json").read_text()) == rows
     assert (output / "ablation.md").read_text().startswith("| variant | event_f1 |")
+    assert "<!-- operator-lstm -->" in (tmp_path / "own.svg").read_text()
+    assert all(float(row["event_f1_stderr"]) >= 0 and 0 <= float(row["chance_f1"]) <= 1 for row in rows)
+    ablate(recipe, output, only=["full"])
     assert (output / "ablation.png").stat().st_size > 1000
 
 

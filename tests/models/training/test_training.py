@@ -16,6 +16,7 @@ from t2av_bench.cli import main
 from t2av_bench.errors import TrainingError, UsageError
 from t2av_bench.home import home
 from t2av_bench.manifests.mini import render
+from t2av_bench.metrics.onsets import EventScores, event_f1
 from t2av_bench.models.t2av.pipeline import T2AVPipeline
 from t2av_bench.models.training.clips import ClipStore, ManifestSource, MiniSource
 from t2av_bench.models.training.config import DataConfig, load_config
@@ -24,7 +25,7 @@ from t2av_bench.models.training.features import Arrays, derive, open_features
 from t2av_bench.models.training.logs import read_log
 from t2av_bench.models.training.onsets import detect_onsets
 from t2av_bench.models.training.training import needs, train, wanted_stages
-from t2av_bench.models.training.validation import event_scores
+from t2av_bench.models.training.validation import event_scores, f1_stderr
 
 
 def generated(folder: Path | None) -> np.ndarray:
@@ -146,6 +147,19 @@ def test_the_detector_hears_clicks_and_scores_count_them():
     assert scores["event_recall"] == pytest.approx(2 / 3)
     assert scores["event_precision"] == pytest.approx(2 / 3)
     assert scores["events_n"] == 3
+
+
+def test_the_error_of_a_pooled_f1_is_that_of_leaving_clips_out():
+    rng = np.random.default_rng(0)
+    clips = [event_f1(rng.uniform(0, 4, 3), rng.uniform(0, 4, 3), tolerance=0.3) for _ in range(60)]
+
+    def pooled(kept: list[EventScores]) -> float:
+        return 2 * sum(clip.hits for clip in kept) / sum(clip.reference_n + clip.generated_n for clip in kept)
+
+    left_out = np.array([pooled(clips[:i] + clips[i + 1 :]) for i in range(60)])
+    jackknife = np.sqrt(59 / 60 * np.square(left_out - left_out.mean()).sum())
+    assert f1_stderr(clips) == pytest.approx(jackknife, rel=0.02)
+    assert f1_stderr(clips) > 0.01
 
 
 def test_the_detector_finds_the_events_of_the_mini_world():

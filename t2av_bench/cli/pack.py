@@ -1,0 +1,165 @@
+"""``t2av-bench pack``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from t2av_bench.packs.reading import ReferencePack
+
+_FILE = click.Path(path_type=Path, readable=False)
+
+
+@click.group()
+def pack() -> None:
+    """Build, verify and show reference packs.
+
+    A pack holds the reference embeddings of a manifest in one file. With it `t2av-bench evaluate --reference-pack FILE`
+    scores predictions without the videos.
+    """
+
+
+@pack.command()
+@click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
+@click.option("--data-dir", type=_FILE, help="Folder of the reference media.")
+@click.option("-o", "--output", "path", required=True, type=_FILE, help="File to write.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float16", "float32"]),
+    default="float16",
+    show_default=True,
+    help="Of the numbers; float32 gives the same bits as media do, in twice the space.",
+)
+@click.option(
+    "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
+)
+@click.option(
+    "--metrics", help="Scores that the pack is for, separated by commas.  [default: all that the features allow]"
+)
+@click.option(
+    "--protocol",
+    default="t2av-bench/1",
+    show_default=True,
+    help="As of `evaluate`; another toolkit's has its features.",
+)
+@click.option(
+    "--weights",
+    type=click.Choice(["published", "random"]),
+    default="published",
+    show_default=True,
+    help="Weights of the networks; results with random ones are not comparable.",
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per pass of a network."
+)
+@click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
+@click.option("--cache-dir", type=_FILE, help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]")
+@click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="Stop if a clip cannot be embedded, or leave it out of the pack.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
+def build(metrics: str | None, **options: Any) -> None:
+    """Write the reference embeddings of a manifest into one file.
+
+    Embeddings go through the cache, so a stopped build goes on where it was. Prints the SHA-256 by which the file is
+    known; the same embeddings make the same bytes.
+    """
+    from t2av_bench.packs.building import build_pack
+
+    names = [name.strip() for name in metrics.split(",")] if metrics else None
+    made = build_pack(metrics=names, **options)
+    of = made.record["manifest"]
+    left_out = of["clips"] - made.record["clips"]
+    click.echo(f"{made.path}: {made.record['clips']} clips of {of['name']}, {_size(made)}, SHA-256 {made.sha256}")
+    if left_out:
+        click.echo(f"{left_out} of {of['clips']} clips were left out: results with this pack are incomplete", err=True)
+    for name, extractor in made.record["extractors"].items():
+        if extractor["because"]:
+            click.echo(f"{name} is stored in {extractor['dtype']}: {extractor['because']}", err=True)
+
+
+@pack.command()
+@click.argument("path", type=_FILE)
+@click.option("--manifest", help="Its manifest: name, or path.  [default: that of the name in the pack]")
+@click.option("--data-dir", type=_FILE, help="Folder of media to compare with those it was made of.")
+@click.option(
+    "--sample",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Number of clips to embed again from --data-dir.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of clips.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
+@click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
+def verify(path: Path, **options: Any) -> None:
+    """Check a pack, and print the SHA-256 to know it by.
+
+    Its bytes, structure and numbers; its clips against the manifest; its features against the extractors here; with
+    --data-dir its media, too. Says what could not be checked; exits with 1 if anything is wrong.
+    """
+    from t2av_bench.errors import PackError
+    from t2av_bench.packs.verifying import verify_pack
+
+    found = verify_pack(path, **options)
+    for title, clauses in (("right", found.held), ("not checked", found.unchecked), ("wrong", found.faults)):
+        for clause in clauses:
+            click.echo(f"{title}: {clause}")
+    click.echo(f"SHA-256 {found.pack.sha256}")
+    if found.faults:
+        more = f" (and {len(found.faults) - 1} more)" if len(found.faults) > 1 else ""
+        raise PackError(path, f"must not be used ({found.faults[0]}){more}")
+
+
+@pack.command()
+@click.argument("path", type=_FILE)
+@click.option("--format", "form", type=click.Choice(["plain", "json"]), default="plain", show_default=True)
+def show(path: Path, form: str) -> None:
+    """Show what a pack holds, after checking that it is undamaged."""
+    from t2av_bench.errors import shown
+    from t2av_bench.grids import plain_grid
+    from t2av_bench.packs.reading import ReferencePack
+
+    found = ReferencePack.open(path)
+    record = found.record
+    if form == "json":
+        click.echo(json.dumps({"sha256": found.sha256, **record}, indent=2, ensure_ascii=True))
+        return
+    of, protocol = record["manifest"], record["protocol"]
+    events = "with times of events" if found.event_times() is not None else "without times of events"
+    click.echo(f"{path}: reference pack, {_size(found)}, made by t2av-bench {shown(record['tool_version'])}")
+    click.echo(f"SHA-256   {found.sha256}")
+    click.echo(f"manifest  {shown(of['name'])} version {shown(of['version'])} ({of['sha256'][:8]}…)")
+    click.echo(f"clips     {record['clips']} of {of['clips']}, {events}")
+    click.echo(
+        f"protocol  {shown(protocol['name'])}, features {shown(protocol['features'])}, {protocol['weights']} weights"
+    )
+    click.echo(f"licence   {shown(record['licence'], 400)}\n")
+    rows = [
+        (
+            name, str(extractor["version"]), extractor["unit"], f"{found.offsets[name][-1]} × {extractor['dim']}",
+            extractor["dtype"], f"{extractor['rounding']:.1e}", f"{extractor['largest']:.3g}",
+            extractor["fingerprint"][:8],
+        )
+        for name, extractor in record["extractors"].items()
+    ]  # fmt: skip
+    header = ("extractor", "version", "unit", "rows × dim", "stored in", "rounding", "largest", "fingerprint")
+    click.echo(plain_grid(header, rows, 1), nl=False)
+    for name, extractor in record["extractors"].items():
+        if extractor["because"]:
+            click.echo(f"{shown(name)} is stored in {extractor['dtype']}: {shown(extractor['because'], 200)}")
+    click.echo("Rounding: root mean square error of storage, as a share of the features' spread.")
+
+
+def _size(found: ReferencePack) -> str:
+    bytes_n = found.path.stat().st_size
+    return f"{bytes_n / 1e6:.1f} MB" if bytes_n >= 1e6 else f"{bytes_n / 1e3:.1f} kB"
