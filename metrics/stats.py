@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics.algebra import Float64Array, algebra
+from t2av_bench.metrics.algebra import Float64Array as Float64Array  # of every module of formulas
+from t2av_bench.metrics.algebra import algebra
 
 
 class JointStats:
