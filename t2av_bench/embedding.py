@@ -1,31 +1,40 @@
-"""The extraction engine: loader workers decode, the device runs the network, the cache keeps every clip's embeddings.
+"""The extraction engine: loader workers decode, the device runs the networks, the cache keeps every clip's embeddings.
 
-Windows of different clips share a batch. Every clip is written to the cache as soon as its last window is embedded, so
-a killed run goes on where it stopped, and memory does not grow with the number of clips: afterwards the statistics read
-the clips back from the cache one by one, in the manifest's order.
+One job of a loader is a clip: its range of its file is decoded once, sound and pictures, for all extractors that miss
+it. So all their networks are in memory together, 0.9 GB for the paper's features and 2.5 GB for every extractor there
+is. To have one at a time, the decoded inputs of all clips would have to be kept (170 GB for a benchmark of 17,000
+clips), or every file decoded once per extractor, and on a GPU the decoding is what takes longest.
+
+Windows of different clips share a batch (:mod:`t2av_bench.batching`). Every clip is written to the cache as soon as its
+last window is embedded, so a killed run goes on where it stopped, and memory does not grow with the number of clips:
+afterwards the statistics read the clips back from the cache one by one, in the manifest's order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from t2av_bench.batching import Batcher
 from t2av_bench.cache import EmbeddingCache, unchanged
 from t2av_bench.errors import ManifestError, MediaError, MetricError, T2AVBenchError
-from t2av_bench.models.extractors import ClipSource, Extractor
+from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
+from t2av_bench.models.extractors.read_once import ReadOnceSource
 from t2av_bench.progress import progress_bar
-from t2av_bench.workers import JobFailure, run_jobs
+from t2av_bench.workers import JobFailure, failure_of, run_jobs
 
 Float32Array = npt.NDArray[np.float32]
+Inputs = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there are ten of them per clip
 class EmbeddingJob:
     """One clip to be embedded by one extractor.
 
@@ -55,51 +64,6 @@ class EmbeddingJob:
         return self.extractor.rows_n(self.source.duration_s), self.extractor.dim
 
 
-class _Batcher:
-    """Fills batches with rows of different clips and hands finished clips to the cache."""
-
-    def __init__(self, extractor: Extractor, batch_size: int, cache: EmbeddingCache) -> None:
-        self._extractor, self._batch_size, self._cache = extractor, batch_size, cache
-        self._rows: list[npt.NDArray[Any]] = []  # inputs waiting for the network
-        self._waiting: list[tuple[str, int]] = []  # clips in order of their rows: key, rows
-        self._done: list[Float32Array] = []  # embeddings of the clips in front of _waiting
-        # Set while rows and clips may not match: an interruption there must not give a clip another one's embeddings.
-        self._torn = False
-
-    def add(self, job: EmbeddingJob, inputs: npt.NDArray[Any]) -> None:
-        """Take one clip's rows; run the network when a batch is full."""
-        if self._rows and self._rows[0].shape != inputs.shape[1:]:
-            self.flush()  # clips of another duration give rows of another shape
-        self._torn = True
-        self._rows.extend(inputs)
-        self._waiting.append((job.key, len(inputs)))
-        self._torn = False
-        while len(self._rows) >= self._batch_size:
-            self._run(self._batch_size)
-
-    def flush(self) -> None:
-        """Run the network on what is left; after an interruption in the middle of a batch, on nothing more."""
-        if self._rows and not self._torn:
-            self._run(len(self._rows))
-
-    def finish(self) -> None:
-        """Run the network on what is left and let go of it, to make room for the next one."""
-        self.flush()
-        self._extractor.release()
-
-    def _run(self, count: int) -> None:
-        self._torn = True
-        batch, self._rows = np.stack(self._rows[:count]), self._rows[count:]
-        self._done.append(self._extractor.embed_batch(batch))
-        available = np.concatenate(self._done)
-        while self._waiting and self._waiting[0][1] <= len(available):
-            key, rows = self._waiting.pop(0)
-            self._cache.store(key, np.ascontiguousarray(available[:rows], dtype=np.float32))
-            available = available[rows:]
-        self._done = [available]
-        self._torn = False
-
-
 def embed_missing(
     jobs: Sequence[EmbeddingJob], cache: EmbeddingCache, *, batch_size: int, num_workers: int, progress: bool
 ) -> dict[str, str]:
@@ -108,54 +72,148 @@ def embed_missing(
     Returns
     -------
     dict
-        Key to reason, for the jobs whose media could not be read.
+        Key to reason, for the jobs whose media could not be read, or whose inputs do not fit into the memory.
 
     Raises
     ------
     CacheError
         Before any work if the cache cannot be written, or as soon as that happens; what is in it stays.
     """
-    # One extractor after the other, so that no more than one network is in memory, and each clip once.
-    by_extractor: dict[str, list[EmbeddingJob]] = {}
-    for job in {job.key: job for job in jobs}.values():
-        if cache.load(job.key, job.shape) is None:
-            by_extractor.setdefault(job.extractor.fingerprint, []).append(job)
-    missing = [job for group in by_extractor.values() for job in group]
+    missing = [job for job in {job.key: job for job in jobs}.values() if not cache.holds(job.key, job.shape)]
     if not missing:
         return {}
     cache.check_writable()
+    passes, clips = _plan(missing)
+    loaded = _loaded(passes, clips, num_workers)
     failures: dict[str, str] = {}
-    left = {fingerprint: len(group) for fingerprint, group in by_extractor.items()}
-    batchers: dict[str, _Batcher] = {}
-    loaded = run_jobs(_load, missing, num_workers=num_workers)
     with (
-        progress_bar(len(missing), "embedding", "clip", progress) as bar,
+        progress_bar(len(clips), "embedding", "clip", progress) as bar,
         closing(loaded),
         ThreadPoolExecutor(max_workers=1) as beside,
     ):
-        # The first network is built while the workers start and decode their first clips.
-        warm = beside.submit(missing[0].extractor.warm_up)
+        # The networks are built while the workers start and decode their first clips.
+        lines = [_Line(extractors, batch_size, cache, beside) for extractors in passes]
+        for clip in clips:
+            for number in clip.keys:
+                lines[number].left_n += 1
         try:
-            for index, inputs in loaded:
+            for clip, outcome in loaded:
+                for number, keys in clip.keys.items():
+                    found = outcome if isinstance(outcome, JobFailure) else outcome[number]
+                    lines[number].take(keys, found, failures)
                 bar.update()
-                job = missing[index]
-                fingerprint = job.extractor.fingerprint
-                if isinstance(inputs, JobFailure):
-                    failures[job.key] = inputs.reason
-                else:
-                    warm.result()
-                    if fingerprint not in batchers:
-                        batchers[fingerprint] = _Batcher(job.extractor, batch_size, cache)
-                        bar.set_description(f"embedding {job.extractor.name}")
-                    batchers[fingerprint].add(job, inputs)
-                left[fingerprint] -= 1
-                if left[fingerprint] == 0 and fingerprint in batchers:
-                    batchers.pop(fingerprint).finish()
         finally:
             # Also after an error or Ctrl-C: what the workers have read is kept.
-            for batcher in batchers.values():
-                batcher.finish()
+            for line in lines:
+                line.finish(failures)
     return failures
+
+
+@dataclass(frozen=True)
+class _ClipLoad:
+    """One clip, and for the number of each pass that misses it the keys in the cache, in the order of its extractors.
+
+    A key is None where nothing is missing.
+    """
+
+    source: ClipSource
+    keys: dict[int, list[str | None]]
+
+
+def _plan(missing: Sequence[EmbeddingJob]) -> tuple[list[list[Extractor]], list[_ClipLoad]]:
+    """Sort jobs into passes, each with the extractors that it serves, and clips, each read once."""
+    passes: dict[str, dict[str, Extractor]] = {}
+    for job in missing:
+        passes.setdefault(job.extractor.pass_key, {}).setdefault(job.extractor.fingerprint, job.extractor)
+    places = {
+        fingerprint: (number, place)
+        for number, served in enumerate(passes.values())
+        for place, fingerprint in enumerate(served)
+    }
+    served_n = [len(served) for served in passes.values()]
+    clips: dict[ClipSource, _ClipLoad] = {}
+    for job in missing:
+        number, place = places[job.extractor.fingerprint]
+        clip = clips.setdefault(job.source, _ClipLoad(job.source, {}))
+        clip.keys.setdefault(number, [None] * served_n[number])[place] = job.key
+    return [list(served.values()) for served in passes.values()], list(clips.values())
+
+
+def _loaded(
+    passes: Sequence[Sequence[Extractor]], clips: Sequence[_ClipLoad], num_workers: int
+) -> Generator[tuple[_ClipLoad, JobFailure | dict[int, Inputs | JobFailure]], None, None]:
+    """Yield every clip with the inputs of each pass, or why there are none; captions first, which need no decoder."""
+    leads = [extractors[0] for extractors in passes]
+    load = partial(_load_clip, leads)
+    media = []
+    for clip in clips:
+        if all(isinstance(leads[number], TextExtractor) for number in clip.keys):
+            yield clip, load((clip.source, list(clip.keys)))
+        else:
+            media.append(clip)
+    if media:
+        with closing(
+            run_jobs(load, [(clip.source, list(clip.keys)) for clip in media], num_workers=num_workers)
+        ) as found:
+            for index, outcome in found:
+                yield media[index], outcome
+
+
+def _load_clip(
+    extractors: Sequence[Extractor], job: tuple[ClipSource, Sequence[int]]
+) -> dict[int, Inputs | JobFailure]:
+    """Run the CPU part of some extractors on one clip, in a worker."""
+    source, numbers = job
+    shared = ReadOnceSource.of(source, [extractors[number] for number in numbers])
+    inputs: dict[int, Inputs | JobFailure] = {}
+    with unchanged(source.path, source.state):
+        for number in numbers:
+            try:
+                inputs[number] = _checked(extractors[number], shared)
+            except T2AVBenchError as error:
+                inputs[number] = JobFailure(failure_of(error).reason)
+    return inputs
+
+
+def _checked(extractor: Extractor, source: ClipSource) -> Inputs:
+    """Load one clip for one extractor, and hold it to its promise."""
+    inputs = extractor.load(source)
+    wanted_n = extractor.rows_n(source.duration_s)
+    if len(inputs) != wanted_n:
+        raise MediaError(source.path, f"gives {len(inputs)} windows where the clip's duration asks for {wanted_n}")
+    return inputs
+
+
+class _Line:
+    """The way of all clips through one pass: its network is let go of after the last one."""
+
+    def __init__(
+        self, extractors: Sequence[Extractor], batch_size: int, cache: EmbeddingCache, beside: ThreadPoolExecutor
+    ) -> None:
+        self.left_n = 0
+        self._warm: Future[None] = beside.submit(extractors[0].warm_up)
+        self._make: Callable[[], Batcher] = partial(Batcher, extractors, batch_size, cache)
+        self._batcher: Batcher | None = None
+
+    def take(self, keys: Sequence[str | None], inputs: Inputs | JobFailure, failures: dict[str, str]) -> None:
+        """Embed one clip, or note why that cannot be done."""
+        if isinstance(inputs, JobFailure):
+            failures.update({key: inputs.reason for key in keys if key is not None})
+        else:
+            self._warm.result()
+            if self._batcher is None:
+                self._batcher = self._make()
+            self._batcher.add(keys, inputs)
+        self.left_n -= 1
+        if self.left_n == 0:
+            self.finish(failures)
+
+    def finish(self, failures: dict[str, str]) -> None:
+        """Embed what is left."""
+        batcher, self._batcher = self._batcher, None
+        if batcher is not None:
+            batcher.finish()
+            failures.update(batcher.failures)
 
 
 def embed_captions(jobs: Sequence[EmbeddingJob], cache: EmbeddingCache) -> dict[str, str]:
@@ -168,7 +226,7 @@ def embed_captions(jobs: Sequence[EmbeddingJob], cache: EmbeddingCache) -> dict[
     """
     failures: dict[str, str] = {}
     for job in {job.key: job for job in jobs}.values():
-        if cache.load(job.key, job.shape) is None:
+        if not cache.holds(job.key, job.shape):
             try:
                 embedding = job.extractor.embed_batch(job.extractor.load(job.source))
             except (MetricError, ManifestError) as error:
@@ -178,33 +236,38 @@ def embed_captions(jobs: Sequence[EmbeddingJob], cache: EmbeddingCache) -> dict[
     return failures
 
 
-def _load(job: EmbeddingJob) -> npt.NDArray[Any]:
-    """Run the CPU part in a worker, and hold it to its promise."""
-    with unchanged(job.source.path, job.source.state):
-        inputs = job.extractor.load(job.source)
-    if len(inputs) != job.shape[0]:
-        raise MediaError(
-            job.source.path, f"gives {len(inputs)} windows where the clip's duration asks for {job.shape[0]}"
-        )
-    return inputs
-
-
 def read_embeddings(jobs: Iterable[EmbeddingJob], cache: EmbeddingCache) -> Iterator[Float32Array]:
     """Yield embeddings from the cache, in the order of the jobs.
+
+    An entry that vanished, or turns out to be damaged, is computed once more; it comes out the same to the last bit.
 
     Raises
     ------
     T2AVBenchError
-        If an entry vanished or broke since it was written.
+        If that cannot be done.
     """
     for job in jobs:
         found = cache.load(job.key, job.shape)
         if found is None:
-            raise T2AVBenchError(
-                f"{cache.folder}: the entry of {job.source.path} ({job.extractor.name}) vanished or broke during the"
-                " run; is another program clearing this folder? Run the same command again."
-            )
+            found = _again(job, cache)
         yield halved(found) if job.half else found
+
+
+def _again(job: EmbeddingJob, cache: EmbeddingCache) -> Float32Array:
+    """Compute an entry that should have been there."""
+    gone = f"{cache.folder}: the entry of {job.source.path} ({job.extractor.name}) vanished or broke during the run"
+    if job.stored:
+        raise T2AVBenchError(f"{gone}; is another program clearing this folder? Run the same command again.")
+    try:
+        with unchanged(job.source.path, job.source.state):
+            inputs = _checked(job.extractor, job.source)
+        found = job.extractor.embed_batch(inputs)
+    except T2AVBenchError as error:
+        raise T2AVBenchError(
+            f"{gone}, and cannot be computed again: {error}. Is another program clearing this folder?"
+        ) from error
+    cache.store(job.key, found)
+    return found
 
 
 def halved(rows: Float32Array) -> Float32Array:

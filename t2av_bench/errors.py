@@ -127,6 +127,10 @@ class ProblemsError(T2AVBenchError):
         super().__init__(message)
         self.problems = tuple(problems)
 
+    def __reduce__(self) -> tuple[type[ProblemsError], tuple[str, tuple[Problem, ...]]]:
+        # As of MediaError.
+        return (type(self), (str(self), self.problems))
+
 
 class PrerequisiteError(T2AVBenchError):
     """Something has to be fetched or installed first; the message says how."""
@@ -186,6 +190,10 @@ class MetricError(T2AVBenchError, ValueError):
 
 class FewSamplesWarning(UserWarning):
     """There are fewer samples than a stable estimate of the distance needs."""
+
+
+class OutOfMemoryWarning(UserWarning):
+    """The device had too little memory for a batch, which was made smaller."""
 
 
 class ManifestWarning(UserWarning):

@@ -167,9 +167,12 @@ def clip_jobs(
 
 
 def all_jobs(clips: Sequence[ClipJobs]) -> list[EmbeddingJob]:
-    """List the jobs extractor by extractor, without what is stored already."""
+    """List the jobs clip by clip, without what is stored already.
+
+    What is of one file stands together, and all networks have work from the start.
+    """
     jobs = [job for clip in clips for side in (clip.reference, clip.generated) for job in side.values()]
-    return sorted((job for job in jobs if not job.stored), key=lambda job: job.extractor.name)
+    return [job for job in jobs if not job.stored]
 
 
 def extraction_problems(clips: Sequence[ClipJobs], failures: dict[str, str]) -> list[Problem]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 << 20
 MAX_DEPTH = 32
+_TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
 # Seeds may be as large; Python alone would read more.
 MAX_INTEGER = 2**64
 
@@ -44,7 +45,9 @@ def read_json(path: Path) -> Any:
         raise ResultError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeEncodeError as error:
         raise ResultError(f"{path}: must be a JSON file (it holds half a surrogate pair)") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ResultError(f"{path}: must be a JSON file ({_TOO_DEEP})") from error
+    except ValueError as error:
         raise ResultError(f"{path}: must be a JSON file ({error})") from error
     return record
 
@@ -190,4 +193,4 @@ def _check_depth(record: Any) -> None:
         if not containers:
             return
         level = [item for value in containers for item in (value.values() if isinstance(value, dict) else value)]
-    raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+    raise ValueError(_TOO_DEEP)

@@ -113,7 +113,11 @@ KIND_TITLES = {
 
 def _judgement(score: Score, column: str) -> str:
     value = getattr(score, _COLUMNS[column])
-    return "" if value is None else number(value)
+    if value is None:
+        return ""
+    if column == "corrected" and score.corrected_stderr is not None:
+        return f"{number(value)} ± {number(score.corrected_stderr, 2)}"
+    return number(value)
 
 
 def _grouped(lines: Sequence[str], scores: Sequence[Score]) -> list[str]:
@@ -184,7 +188,7 @@ def _cell(result: Result, name: str) -> str:
 
 
 def _csv(results: Sequence[Result]) -> str:
-    judged = ["corrected", "fd_infinity", "floor", "floor_score"]
+    judged = ["corrected", "corrected_stderr", "fd_infinity", "floor", "floor_score"]
     sizes = ["n_clips", "n_windows", "d", "rank", "n_undefined"]
     numbers = ["value", "stderr", *judged, *sizes]
     rows = [

@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 from t2av_bench._loader_process import STARTING, JobFailure, crash_reason, failure_of, serve
 from t2av_bench.errors import MediaError, T2AVBenchError, UsageError
 
-__all__ = ["JobFailure", "run_jobs", "run_one"]
+__all__ = ["JobFailure", "failure_of", "run_jobs", "run_one"]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")

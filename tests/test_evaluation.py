@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,12 @@ import pytest
 import soundfile
 
 import t2av_bench as tb
-from t2av_bench.errors import ProblemsError, UsageError
+from t2av_bench.errors import LeaderboardError, ProblemsError, UsageError
 from t2av_bench.manifests import Manifest, read_manifest
 from t2av_bench.manifests.mini import render
 from t2av_bench.manifests.mini.predictions import write_prediction_sets
 from t2av_bench.metrics import METRICS
+from t2av_bench.models.extractors.lite_video import LiteVideoExtractor
 from t2av_bench.protocol import make_protocol
 
 N = 8
@@ -92,6 +94,33 @@ def test_a_second_run_reads_the_cache_and_gives_the_same_bits(
 
     monkeypatch.setattr("t2av_bench.embedding.run_jobs", unexpected)
     assert values(run(world, preds, cache_dir=tmp_path / "cache")) == values(first)
+
+
+def test_each_distinct_video_is_embedded_once_however_many_systems_are_scored(
+    world: tuple[Manifest, dict[str, Path]], preds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The cache goes by content: neither the system nor the name of the file matters."""
+    described: list[int] = []
+    windows = LiteVideoExtractor.windows
+
+    def counting(self: LiteVideoExtractor, frames: np.ndarray) -> np.ndarray:
+        described.append(len(frames))
+        return windows(self, frames)
+
+    monkeypatch.setattr(LiteVideoExtractor, "windows", counting)
+    other = tmp_path / "other"
+    shutil.copytree(preds, other)
+    for path in other.glob("*.wav"):
+        sound, sr_hz = soundfile.read(path)
+        soundfile.write(path, 0.5 * sound, sr_hz)
+    assert world[0].data_dir is not None
+    copy = tmp_path / "copied"
+    shutil.copytree(world[0].data_dir, copy)
+    results = [run(world, system, cache_dir=tmp_path / "cache", data_dir=data)
+               for system, data in ((preds, None), (other, None), (other, copy))]  # fmt: skip
+    assert len(described) == N
+    assert values(results[0]) != values(results[1])
+    assert values(results[1]) == values(results[2])
 
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_bits(
@@ -274,3 +303,24 @@ def test_an_index_follows_from_the_distances_that_stand_in_the_result(
             assert zero > audio_only
             recomputed = 1.0 - (scores[joint].value - audio_only) / (zero - audio_only)
             assert scores[index].value == pytest.approx(recomputed, rel=1e-12)
+
+
+def test_a_leaderboard_takes_every_set_that_was_evaluated(world: tuple[Manifest, dict[str, Path]], tmp_path: Path):
+    for name, folder in world[1].items():
+        result = run(world, folder)
+        assert {"event-F1", "onset-acc", "AV-Align", "precision"} <= result.scores.keys()
+        result.save(tmp_path / f"{name}.json")
+    board = tb.Leaderboard().add(sorted(tmp_path.glob("*.json")), list_not_comparable=True)
+    assert all(entry.clips_checked for entry in board.entries)
+    assert len(board.entries) == len(world[1])
+
+
+def test_a_leaderboard_refuses_a_pooled_score_that_the_clips_do_not_give(
+    world: tuple[Manifest, dict[str, Path]], preds: Path
+):
+    result = run(world, preds, metrics=["event-F1", "onset-acc"])
+    tb.Leaderboard().add(result, list_not_comparable=True)
+    for value in (result.scores["event-F1"].value - 0.05, 0.1, 0.0):
+        forged = {**result.scores, "event-F1": replace(result.scores["event-F1"], value=value)}
+        with pytest.raises(LeaderboardError, match="event-F1 is .*, which its table of clips does not give"):
+            tb.Leaderboard().add(replace(result, scores=forged), list_not_comparable=True)

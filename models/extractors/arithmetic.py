@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from t2av_bench.errors import UsageError
+from t2av_bench.errors import UsageError, no_such_name
 
 if TYPE_CHECKING:
     import torch
+
+Precision = Literal["fp32", "bf16", "fp16"]
+FULL: Precision = "fp32"
+
+# What allocators say where they raise no class of their own.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")
+
+
+def check_precision(precision: str) -> Precision:
+    """Return the precision of this name.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    if precision not in get_args(Precision):
+        raise no_such_name(f"There is no precision {precision!r}", precision, get_args(Precision))
+    found: Precision = precision  # type: ignore[assignment]
+    return found
 
 
 def resolve_device(name: str) -> torch.device:
@@ -36,17 +57,24 @@ def resolve_device(name: str) -> torch.device:
 
 
 @contextmanager
-def exact_arithmetic(device: torch.device) -> Iterator[None]:
-    """Full float32 precision, deterministic algorithms, no autograd and no autocast, whatever the caller has set.
+def exact_arithmetic(device: torch.device, precision: Precision = FULL) -> Iterator[None]:
+    """Compute in the stated precision, with deterministic algorithms and no autograd, whatever the caller has set.
 
     TF32 keeps 10 bits of the factors of a product, so scores would depend on the graphics card. The global switches
     are put back on leaving, so a metric can run inside somebody's training loop.
+
+    With ``bf16`` or ``fp16``, products are of such numbers (torch's autocast) and everything else, front ends included,
+    is as before.
     """
     import torch
 
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
-        stack.enter_context(torch.autocast(device.type, enabled=False))
+        stack.enter_context(
+            torch.autocast(device.type, enabled=False)
+            if precision == FULL
+            else torch.autocast(device.type, dtype=torch_dtype(precision))
+        )
         stack.enter_context(
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         )
@@ -79,6 +107,40 @@ def _full_float32() -> Iterator[None]:
     finally:
         for switch, precision in zip(switches, saved, strict=True):
             switch.fp32_precision = precision
+
+
+def torch_dtype(precision: Precision) -> torch.dtype:
+    """Return torch's name of a precision."""
+    import torch
+
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def lower_weights(network: torch.nn.Module, precision: Precision) -> torch.nn.Module:
+    """Round the weights of convolutions and linear layers, once and not in every pass; all others stay float32."""
+    import torch
+
+    products = (torch.nn.modules.conv._ConvNd, torch.nn.Linear)
+    if precision != FULL:
+        for module in network.modules():
+            if isinstance(module, products):
+                module.to(torch_dtype(precision))
+    return network
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error means that the device, or the machine, has no memory left."""
+    torch = sys.modules.get("torch")  # what has not been imported raises nothing
+    if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
+
+
+def free_memory() -> None:
+    """Hand memory that torch keeps for later back to the device."""
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def in_fixed_chunks(function: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, chunk_n: int) -> torch.Tensor:

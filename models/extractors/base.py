@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -37,13 +38,15 @@ from t2av_bench.media.info import MediaInfo
 Modality = Literal["audio", "video", "text"]
 Unit = Literal["window", "clip", "frame", "segment"]
 Float32Array = npt.NDArray[np.float32]
+Finish = Callable[[], list[Float32Array]]
+"""Waits for a batch that was started, and returns its embeddings: one array per extractor that wanted them."""
 
 GRID_SR_HZ = 16_000
 WINDOW_S = 0.96
 WINDOW_SAMPLES_N = 15_600
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClipSource:
     """Where one clip's media lie and which part of them is the clip.
 
@@ -169,6 +172,33 @@ class Extractor(ABC):
     @abstractmethod
     def embed_batch(self, inputs: npt.NDArray[Any]) -> Float32Array:
         """Embed a batch of rows, shape (rows, ...), as float32 of shape (rows, dim); the device part."""
+
+    @property
+    def pass_key(self) -> str:
+        """Extractors with equal keys take the same inputs, and one pass of a network serves them all."""
+        return self.fingerprint
+
+    def start(self, inputs: npt.NDArray[Any], wanted: Sequence[Extractor]) -> Finish:
+        """Begin to embed a batch for several extractors with this one's ``pass_key``.
+
+        A GPU works on while the caller gets the next batch ready; elsewhere the work is done when this returns.
+        """
+        done = [extractor.embed_batch(inputs) for extractor in wanted]
+        return lambda: done
+
+    @property
+    def works_ahead(self) -> bool:
+        """Whether :meth:`start` returns before the work is done."""
+        return False
+
+    @property
+    def pass_rows_n(self) -> int:
+        """How many rows one pass through the network takes; less is padded up to it, so batches should be multiples."""
+        return 1
+
+    def use_less_memory(self) -> bool:
+        """Take fewer rows per pass from now on; False where that is not possible."""
+        return False
 
     def check(self) -> None:  # noqa: B027 - most extractors need nothing
         """Raise if weights or a device are missing, at little cost; called before any work."""

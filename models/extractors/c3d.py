@@ -18,17 +18,15 @@ References
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import UsageError
-from t2av_bench.models.extractors.arithmetic import in_fixed_chunks
 from t2av_bench.models.extractors.base import WINDOW_S, VideoExtractor
 from t2av_bench.models.extractors.frames import centre_crop, spread_times_s
-from t2av_bench.models.extractors.network import PUBLISHED, NetworkExtractor
+from t2av_bench.models.extractors.network import NetworkExtractor
 
 if TYPE_CHECKING:
     import torch
@@ -39,9 +37,6 @@ ChannelOrder = Literal["rgb", "bgr"]
 FRAMES_N = 16
 CROP_PX = 112
 MEANS = (104.0, 117.0, 128.0)
-
-# Rows per pass through (convolutions, linear layers).
-_CHUNKS_N: Mapping[str, tuple[int, int]] = {"cpu": (2, 16), "cuda": (16, 32)}
 
 
 class C3DExtractor(NetworkExtractor, VideoExtractor):
@@ -59,8 +54,9 @@ class C3DExtractor(NetworkExtractor, VideoExtractor):
         What is subtracted from the 0-255 values of the first, second and third channel, after ordering.
     hop_s
         Distance between window starts in seconds.
-    weights, seed, device
-        See :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
+    **network
+        ``weights``, ``seed``, ``device``, ``precision`` and ``compile``: see
+        :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
     """
 
     name = "c3d"
@@ -71,6 +67,10 @@ class C3DExtractor(NetworkExtractor, VideoExtractor):
     row_shape = (FRAMES_N, CROP_PX, CROP_PX, 3)
     row_dtype = np.uint8
     frame_size = (128, 171)
+    chunks_n: ClassVar[Mapping[str, tuple[int, ...]]] = {
+        "cpu": (2, 16),
+        "cuda": (16, 32),
+    }  # convolutions, linear layers
 
     def __init__(
         self,
@@ -79,11 +79,9 @@ class C3DExtractor(NetworkExtractor, VideoExtractor):
         channel_order: ChannelOrder = "rgb",
         channel_means: Sequence[float] = MEANS,
         hop_s: float = WINDOW_S,
-        weights: str | Path = PUBLISHED,
-        seed: int = 0,
-        device: str = "auto",
+        **network: Any,
     ) -> None:
-        super().__init__(weights=weights, seed=seed, device=device, hop_s=hop_s)
+        super().__init__(hop_s=hop_s, **network)
         if layer not in get_args(Layer):
             raise UsageError(f"`layer` must be one of {', '.join(get_args(Layer))}; got {layer!r}.")
         if channel_order not in get_args(ChannelOrder):
@@ -132,9 +130,8 @@ class C3DExtractor(NetworkExtractor, VideoExtractor):
         def convolve(chunk: torch.Tensor) -> torch.Tensor:
             ordered = chunk if self.channel_order == "rgb" else chunk.flip(-1)
             # (rows, 3, 16, 112, 112) with channels last in memory
-            features: torch.Tensor = network.convolve((ordered.float() - means).permute(0, 4, 1, 2, 3))
-            return features
+            return through_convolutions((ordered.float() - means).permute(0, 4, 1, 2, 3))
 
-        convolutions_n, linear_n = _CHUNKS_N[rows.device.type]
-        features = in_fixed_chunks(convolve, rows, convolutions_n)
-        return in_fixed_chunks(lambda chunk: network.project(chunk, self.layer), features, linear_n)
+        through_convolutions, project = self.compiled(network.convolve), self.compiled(network.project)
+        features = self.in_chunks(convolve, rows, 0)
+        return self.in_chunks(lambda chunk: project(chunk, self.layer), features, 1)

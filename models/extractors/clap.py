@@ -8,7 +8,7 @@ longer sounds that preprocessing draws 10 s at random; here nothing is drawn, so
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import PrerequisiteError
-from t2av_bench.models.extractors.arithmetic import exact_arithmetic, in_fixed_chunks, resolve_device
-from t2av_bench.models.extractors.base import AudioExtractor, Float32Array, TextExtractor
+from t2av_bench.models.extractors.arithmetic import lower_weights, resolve_device
+from t2av_bench.models.extractors.base import AudioExtractor, Extractor, Finish, Float32Array, TextExtractor
 from t2av_bench.models.extractors.catalogue import WEIGHTS
 from t2av_bench.models.extractors.drawn import draw_state_dict
 from t2av_bench.models.extractors.network import PUBLISHED, RANDOM, ChosenWeights, NetworkExtractor
@@ -89,8 +89,8 @@ class _ClapExtractor(NetworkExtractor):
     dim = 512
     weights_name = f"{_GROUP}/model"
 
-    def __init__(self, *, weights: str | Path = PUBLISHED, seed: int = 0, device: str = "auto") -> None:
-        super().__init__(seed=seed, device=device)
+    def __init__(self, *, weights: str | Path = PUBLISHED, seed: int = 0, **network: Any) -> None:
+        super().__init__(seed=seed, **network)
         self.weights: ChosenFolder = ChosenFolder(weights, seed)
         self._preprocessor: Any = None
 
@@ -134,7 +134,8 @@ class _ClapExtractor(NetworkExtractor):
     def _ready(self) -> tuple[torch.nn.Module, torch.device]:
         device = resolve_device(self.device)
         if self._network is None:
-            self._network = self.build_network().eval().requires_grad_(False).to(device)
+            network = self.build_network().eval().requires_grad_(False).to(device)
+            self._network = lower_weights(network, self.precision)
         return self._network, device
 
     def release(self) -> None:
@@ -155,7 +156,7 @@ class ClapAudioExtractor(_ClapExtractor, AudioExtractor):
     ----------
     weights
         ``"published"``, ``"random"``, or a folder in the layout of transformers.
-    seed, device
+    seed, device, precision, compile
         See :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
     """
 
@@ -174,10 +175,11 @@ class ClapAudioExtractor(_ClapExtractor, AudioExtractor):
 
         def one(row: torch.Tensor) -> torch.Tensor:
             inputs = self.preprocessor(row[0].cpu().numpy(), sampling_rate=SR_HZ, return_tensors="pt").to(row.device)
-            found = network.get_audio_features(**inputs)
+            found = features(**inputs)
             return found if isinstance(found, type(row)) else found.pooler_output  # transformers 4, 5
 
-        return in_fixed_chunks(one, rows, 1)
+        features = self.compiled(network.get_audio_features)
+        return self.in_chunks(one, rows, 0)
 
     @property
     def preprocessor(self) -> Any:
@@ -197,7 +199,7 @@ class ClapTextExtractor(_ClapExtractor, TextExtractor):
 
     Parameters
     ----------
-    weights, seed, device
+    weights, seed, device, precision, compile
         As for :class:`ClapAudioExtractor`. With random weights captions become the codes of their bytes, since a
         tokenizer comes with published weights only.
     """
@@ -213,16 +215,20 @@ class ClapTextExtractor(_ClapExtractor, TextExtractor):
 
         network, device = self._ready()
         rows = []
-        with exact_arithmetic(device):
+        with self.arithmetic(device):
             for caption in captions:
                 found = network.get_text_features(**self._tokens(caption, device))  # type: ignore[operator]
                 row = found if isinstance(found, torch.Tensor) else found.pooler_output  # transformers 4, 5
-                rows.append(row.cpu().numpy())
+                rows.append(row.float().cpu().numpy())
         return np.concatenate(rows) if rows else np.zeros((0, self.dim), np.float32)
 
     def embed_batch(self, inputs: npt.NDArray[Any]) -> Float32Array:
         """Embed an array of captions."""
         return TextExtractor.embed_batch(self, inputs)
+
+    def start(self, inputs: npt.NDArray[Any], wanted: Sequence[Extractor]) -> Finish:
+        """Embed an array of captions; nothing is prepared beside it."""
+        return TextExtractor.start(self, inputs, wanted)
 
     def forward(self, network: Any, rows: torch.Tensor) -> torch.Tensor:
         """Captions are no tensors."""

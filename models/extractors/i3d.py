@@ -15,13 +15,12 @@ References
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MediaError
-from t2av_bench.models.extractors.arithmetic import in_fixed_chunks
 from t2av_bench.models.extractors.base import ClipSource, VideoExtractor
 from t2av_bench.models.extractors.frames import centre_crop, spread_times_s
 from t2av_bench.models.extractors.network import NetworkExtractor
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 FRAMES_N = 8
 SIDE_PX = 224
 _MEAN, _DEVIATION = 0.45, 0.225
-_CHUNK_N: Mapping[str, int] = {"cpu": 1, "cuda": 16}
 
 
 class I3DExtractor(NetworkExtractor, VideoExtractor):
@@ -44,7 +42,7 @@ class I3DExtractor(NetworkExtractor, VideoExtractor):
     ----------
     hop_s
         Distance between window starts in seconds.
-    weights, seed, device
+    weights, seed, device, precision, compile
         See :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
     """
 
@@ -56,6 +54,7 @@ class I3DExtractor(NetworkExtractor, VideoExtractor):
     load_key = "model_state"
     row_shape = (FRAMES_N, SIDE_PX, SIDE_PX, 3)
     row_dtype = np.uint8
+    chunks_n: ClassVar[Mapping[str, tuple[int, ...]]] = {"cpu": (1,), "cuda": (16,)}
     frame_size = (SIDE_PX, SIDE_PX)  # of a square source; others keep their aspect: see size_of
 
     def frame_times_s(self, duration_s: float) -> npt.NDArray[np.float64]:
@@ -86,6 +85,7 @@ class I3DExtractor(NetworkExtractor, VideoExtractor):
 
         def embed(chunk: torch.Tensor) -> torch.Tensor:
             frames = (chunk.float() / 255 - _MEAN) / _DEVIATION
-            return i3d.pooled(network, frames.permute(0, 4, 1, 2, 3).contiguous())
+            return pooled(network, frames.permute(0, 4, 1, 2, 3).contiguous())
 
-        return in_fixed_chunks(embed, rows, _CHUNK_N[rows.device.type])
+        pooled = self.compiled(i3d.pooled)
+        return self.in_chunks(embed, rows, 0)

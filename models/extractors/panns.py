@@ -7,24 +7,22 @@ original's code, with equal weights and waveforms, embeddings and logits, near 0
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError, PrerequisiteError
 from t2av_bench.media.front_end import OURS, AudioFrontEnd, find_front_end
-from t2av_bench.models.extractors.arithmetic import in_fixed_chunks
-from t2av_bench.models.extractors.base import GRID_SR_HZ, AudioExtractor, Float32Array
-from t2av_bench.models.extractors.mel import HOP_N
+from t2av_bench.models.extractors.base import GRID_SR_HZ, AudioExtractor, Extractor, Float32Array
+from t2av_bench.models.extractors.mel import HOP_N, panns_log_mel
 from t2av_bench.models.extractors.network import NetworkExtractor
 
 if TYPE_CHECKING:
     import torch
 
-# Rows per pass through (convolutions, linear layers).
-_CHUNKS_N: Mapping[str, tuple[int, int]] = {"cpu": (2, 16), "cuda": (16, 32)}
 _CLASSES_N = 527
 # Five poolings by two leave one of 32 frames; frame 32 starts with sample 31 * 160.
 _SHORTEST_N = 31 * HOP_N
@@ -40,7 +38,8 @@ class PannsExtractor(NetworkExtractor, AudioExtractor):
     front_end
         How a clip's sound is read: a name from :data:`t2av_bench.media.FRONT_ENDS`, or a record of one's own.
     **options
-        ``weights``, ``seed`` and ``device``: see :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
+        ``weights``, ``seed``, ``device``, ``precision`` and ``compile``: see
+        :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
     """
 
     name = "panns"
@@ -50,6 +49,10 @@ class PannsExtractor(NetworkExtractor, AudioExtractor):
     weights_name = "panns"
     load_key = "model"
     row_shape = (None,)
+    chunks_n: ClassVar[Mapping[str, tuple[int, ...]]] = {
+        "cpu": (2, 16),
+        "cuda": (16, 32),
+    }  # convolutions, linear layers
 
     def __init__(self, *, front_end: str | AudioFrontEnd = OURS, **options: Any) -> None:
         super().__init__(**options)
@@ -85,8 +88,22 @@ class PannsExtractor(NetworkExtractor, AudioExtractor):
 
     def forward(self, network: Any, rows: torch.Tensor) -> torch.Tensor:
         """Map waveforms (rows, samples) to embeddings (rows, 2048)."""
-        convolutions_n, linear_n = _CHUNKS_N[rows.device.type]
-        return in_fixed_chunks(network.embed, in_fixed_chunks(network.pooled, rows, convolutions_n), linear_n)
+        pool, embed = self.compiled(network.pool), self.compiled(network.embed)
+        pooled = self.in_chunks(lambda chunk: pool(panns_log_mel(chunk)), rows, 0)
+        return self.in_chunks(embed, pooled, 1)
+
+    @property
+    def pass_key(self) -> str:
+        """Embeddings and logits come out of one pass."""
+        return f"cnn14 on {self.device}: {json.dumps(self.options(), sort_keys=True)}"
+
+    def forward_all(self, network: Any, rows: torch.Tensor, wanted: Sequence[Extractor]) -> list[torch.Tensor]:
+        """Map waveforms to embeddings, logits, or both."""
+        embeddings = PannsExtractor.forward(self, network, rows)
+        return [
+            self._logits(network, embeddings) if isinstance(extractor, PannsLogitsExtractor) else embeddings
+            for extractor in wanted
+        ]
 
     def embed_and_classify(self, inputs: npt.NDArray[Any]) -> tuple[Float32Array, Float32Array]:
         """Embed a batch and classify it in one go.
@@ -104,18 +121,11 @@ class PannsExtractor(NetworkExtractor, AudioExtractor):
             Before the sigmoid, in AudioSet's order of classes; inception score and KL divergence are computed from
             these.
         """
-
-        def both(network: Any, rows: torch.Tensor) -> torch.Tensor:
-            import torch
-
-            embeddings = self.forward(network, rows)
-            return torch.cat([embeddings, self._logits(network, embeddings)], dim=1)
-
-        joined = self._run(both, inputs, self.dim + _CLASSES_N)
-        return np.ascontiguousarray(joined[:, : self.dim]), np.ascontiguousarray(joined[:, self.dim :])
+        embeddings, logits = self.start(inputs, [self, PannsLogitsExtractor()])()
+        return embeddings, logits
 
     def _logits(self, network: Any, embeddings: torch.Tensor) -> torch.Tensor:
-        return in_fixed_chunks(network.classify, embeddings, _CHUNKS_N[embeddings.device.type][1])
+        return self.in_chunks(self.compiled(network.classify), embeddings, 1)
 
     def _check_rows(self, inputs: npt.NDArray[Any]) -> None:
         super()._check_rows(inputs)

@@ -33,7 +33,7 @@ class ReadOnceSource(ClipSource):
     @classmethod
     def of(cls, source: ClipSource, extractors: Iterable[Extractor]) -> ReadOnceSource:
         """Return the same clip, to be loaded by these extractors."""
-        shared = cls(source.path, source.start_s, source.duration_s, source.caption)
+        shared = cls(source.path, source.start_s, source.duration_s, source.caption, source.state)
         video = [extractor for extractor in extractors if isinstance(extractor, VideoExtractor)]
         for extractor in video if len(video) > 1 else ():
             shared._expect(extractor)

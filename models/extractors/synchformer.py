@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-from t2av_bench.models.extractors.arithmetic import in_fixed_chunks
 from t2av_bench.models.extractors.base import AudioExtractor, ClipSource, Float32Array, VideoExtractor
 from t2av_bench.models.extractors.frames import centre_crop
 from t2av_bench.models.extractors.network import NetworkExtractor
@@ -39,8 +38,6 @@ OFFSETS_S = np.linspace(-2.0, 2.0, 21)
 _SIDE_PX = 224
 _WIDTH = 768
 _ROUNDING_S = 1e-6
-# Rows per pass: segments of video, segments of sound, comparisons.
-_CHUNKS_N: Mapping[str, tuple[int, int, int]] = {"cpu": (1, 4, 2), "cuda": (8, 32, 16)}
 
 
 class SynchformerExtractor(NetworkExtractor):
@@ -48,7 +45,7 @@ class SynchformerExtractor(NetworkExtractor):
 
     Parameters
     ----------
-    weights, seed, device
+    weights, seed, device, precision, compile
         See :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
     """
 
@@ -56,10 +53,12 @@ class SynchformerExtractor(NetworkExtractor):
     unit = "segment"
     weights_name = "synchformer"
     width: ClassVar[int] = _WIDTH
+    # Segments of video, segments of sound, comparisons.
+    chunks_n: ClassVar[Mapping[str, tuple[int, ...]]] = {"cpu": (1, 4, 2), "cuda": (8, 32, 16)}
 
     def options(self) -> dict[str, Any]:
         """Return the weights; segments and preprocessing are fixed by the version."""
-        return self.weights.options()
+        return self.network_options()
 
     def rows_n(self, duration_s: float) -> int:
         """Return the number of segments; 0 for a clip of less than 0.64 s."""
@@ -100,8 +99,6 @@ class SynchformerExtractor(NetworkExtractor):
             )
         import torch
 
-        from t2av_bench.models.extractors.arithmetic import exact_arithmetic
-
         network, device = self._ready()
         both = np.concatenate([video, audio], axis=2)
 
@@ -112,9 +109,9 @@ class SynchformerExtractor(NetworkExtractor):
             )
             return logits
 
-        with exact_arithmetic(device):
-            logits = in_fixed_chunks(offsets, torch.from_numpy(both).to(device), _CHUNKS_N[device.type][2])
-            return np.asarray(logits.cpu().numpy(), dtype=np.float32)
+        with self.arithmetic(device):
+            logits = self.in_chunks(offsets, torch.from_numpy(both).to(device), 2)
+            return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
 
 
 class SynchformerVideoExtractor(SynchformerExtractor, VideoExtractor):
@@ -155,10 +152,10 @@ class SynchformerVideoExtractor(SynchformerExtractor, VideoExtractor):
 
         def encode(chunk: torch.Tensor) -> torch.Tensor:
             frames = chunk.permute(0, 4, 1, 2, 3).float().div(127.5).sub(1.0)
-            tokens: torch.Tensor = network.encode_video(frames).flatten(1)
-            return tokens
+            return encode_video(frames).flatten(1)
 
-        return in_fixed_chunks(encode, rows, _CHUNKS_N[rows.device.type][0])
+        encode_video = self.compiled(network.encode_video)
+        return self.in_chunks(encode, rows, 0)
 
 
 class SynchformerAudioExtractor(SynchformerExtractor, AudioExtractor):
@@ -185,7 +182,7 @@ class SynchformerAudioExtractor(SynchformerExtractor, AudioExtractor):
         from t2av_bench.models.extractors.mel import synchformer_log_mel
 
         def encode(chunk: torch.Tensor) -> torch.Tensor:
-            tokens: torch.Tensor = network.encode_audio(synchformer_log_mel(chunk)).flatten(1)
-            return tokens
+            return encode_audio(synchformer_log_mel(chunk)).flatten(1)
 
-        return in_fixed_chunks(encode, rows, _CHUNKS_N[rows.device.type][1])
+        encode_audio = self.compiled(network.encode_audio)
+        return self.in_chunks(encode, rows, 1)

@@ -26,14 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import PrerequisiteError, UsageError
 from t2av_bench.media.front_end import OURS, AudioFrontEnd, find_front_end
-from t2av_bench.models.extractors.arithmetic import in_fixed_chunks
 from t2av_bench.models.extractors.base import (
     GRID_SR_HZ,
     WINDOW_S,
@@ -49,10 +48,6 @@ from t2av_bench.models.extractors.weights import load_checkpoint
 
 if TYPE_CHECKING:
     import torch
-
-# Rows per pass through (convolutions, linear layers). The linear layers read 270 MB of weights per pass, so they
-# want many rows; the convolutions want maps that stay in the processor's cache.
-_CHUNKS_N: Mapping[str, tuple[int, int]] = {"cpu": (16, 32), "cuda": (128, 128)}
 
 
 class VGGishExtractor(NetworkExtractor, AudioExtractor):
@@ -75,8 +70,9 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
     least_n
         Samples that must be left for a window to start: 15,600 as torchvggish, 16,000 as Google's FAD (a clip of
         1.975 s has 3 windows of hop 0.5 s by the one and 2 by the other).
-    weights, seed, device
-        See :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
+    **network
+        ``weights``, ``seed``, ``device``, ``precision`` and ``compile``: see
+        :class:`~t2av_bench.models.extractors.network.NetworkExtractor`.
     """
 
     name = "vggish"
@@ -85,6 +81,9 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
     dim = 128
     weights_name = "vggish"
     row_shape = (WINDOW_SAMPLES_N,)
+    # Convolutions, linear layers. The linear layers read 270 MB of weights per pass, so they want many rows; the
+    # convolutions want maps that stay in the processor's cache.
+    chunks_n: ClassVar[Mapping[str, tuple[int, ...]]] = {"cpu": (16, 32), "cuda": (128, 128)}
 
     def __init__(
         self,
@@ -94,11 +93,9 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
         pca: bool | str | Path = False,
         front_end: str | AudioFrontEnd = OURS,
         least_n: int = WINDOW_SAMPLES_N,
-        weights: str | Path = PUBLISHED,
-        seed: int = 0,
-        device: str = "auto",
+        **network: Any,
     ) -> None:
-        super().__init__(weights=weights, seed=seed, device=device, hop_s=hop_s)
+        super().__init__(hop_s=hop_s, **network)
         if not isinstance(least_n, int) or least_n < WINDOW_SAMPLES_N:
             raise UsageError(f"`least_n` must be a whole number, at least {WINDOW_SAMPLES_N}; got {least_n!r}.")
         self.relu = bool(relu)
@@ -119,7 +116,8 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
     @property
     def not_comparable(self) -> str:
         """Why embeddings must not be put on a leaderboard; empty with verified published weights and no PCA."""
-        return super().not_comparable or ("" if self.pca is None else self.pca.not_comparable)
+        pca = "" if self.pca is None else self.pca.not_comparable
+        return "; ".join(filter(None, [super().not_comparable, pca]))
 
     def rows_n(self, duration_s: float) -> int:
         """Return how many windows a clip of this nominal duration has."""
@@ -149,14 +147,14 @@ class VGGishExtractor(NetworkExtractor, AudioExtractor):
         """Map windows (rows, 15600) to embeddings (rows, 128)."""
         from t2av_bench.models.extractors.networks import vggish
 
-        convolutions_n, linear_n = _CHUNKS_N[rows.device.type]
-        features = in_fixed_chunks(lambda chunk: vggish.convolve(network, vggish_log_mel(chunk)), rows, convolutions_n)
+        convolve, through_linear = self.compiled(vggish.convolve), self.compiled(vggish.project)
+        features = self.in_chunks(lambda chunk: convolve(network, vggish_log_mel(chunk)), rows, 0)
 
         def project(chunk: torch.Tensor) -> torch.Tensor:
-            embeddings = vggish.project(network, chunk, relu=self.relu)
+            embeddings = through_linear(network, chunk, relu=self.relu)
             return embeddings if self.pca is None else vggish.whiten(embeddings, *self._pca_tensors(chunk.device))
 
-        return in_fixed_chunks(project, features, linear_n)
+        return self.in_chunks(project, features, 1)
 
     def check(self) -> None:
         """Find and verify weights, PCA parameters, device and resampler; see the base class."""

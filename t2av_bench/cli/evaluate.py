@@ -50,7 +50,19 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
 @click.option(
-    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per pass of a network."
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Of the networks; the shorter ones are faster and make the result not comparable.",
+)
+@click.option("--compile", is_flag=True, help="Compile the networks first, which takes a while (torch.compile).")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Windows that a network gets at once, at least.",
 )
 @click.option(
     "--num-workers",
@@ -114,6 +126,7 @@ def evaluate(
 
     Prints a table and writes a result file. Nothing is scored unless every clip can be (see --on-error).
     """
+    from t2av_bench.distributed import processes
     from t2av_bench.errors import UsageError
     from t2av_bench.evaluation import default_features
     from t2av_bench.evaluation import evaluate as run
@@ -142,7 +155,10 @@ def evaluate(
     for path in (output, per_clip, plot):
         if path is not None:
             check_writable(path)
-    result = run(metrics=names, **options)
+    with processes() as team:
+        result = run(metrics=names, processes=team, **options)
+    if not team.leads:
+        return
     result.save(output)
     if per_clip is not None:
         result.save_per_clip(per_clip)

@@ -62,8 +62,12 @@ class Cnn14(nn.Module):
 
     def pooled(self, samples: torch.Tensor) -> torch.Tensor:
         """Map waveforms (rows, samples) at 16 kHz to the last block's maps pooled over time, (rows, 2048)."""
-        log_mel = panns_log_mel(samples)[:, None]  # (rows, 1, frames, bands)
-        maps = self.bn0(log_mel.transpose(1, 3)).transpose(1, 3)
+        return self.pool(panns_log_mel(samples))
+
+    def pool(self, log_mel: torch.Tensor) -> torch.Tensor:
+        """Map log-mel spectrograms (rows, frames, bands) to the last block's maps pooled over time, (rows, 2048)."""
+        # (rows, 1, frames, bands)
+        maps = self.bn0(log_mel[:, None].transpose(1, 3)).transpose(1, 3)
         maps = maps.contiguous(memory_format=torch.channels_last)
         for number in range(1, len(_WIDTHS)):
             maps = self.get_submodule(f"conv_block{number}")(maps)

@@ -32,5 +32,6 @@ def project(network: Any, features: torch.Tensor, *, relu: bool) -> torch.Tensor
 
 def whiten(embeddings: torch.Tensor, eigen_vectors: torch.Tensor, means: torch.Tensor) -> torch.Tensor:
     """PCA with whitening, clipped to [-2, 2] and rounded to 256 levels 0-255, as torchvggish's post-processing."""
-    whitened = (embeddings - means) @ eigen_vectors.T
+    with torch.autocast(embeddings.device.type, enabled=False):  # these products are few and always exact
+        whitened = (embeddings.float() - means) @ eigen_vectors.T
     return ((whitened.clamp(-2.0, 2.0) + 2.0) * (255.0 / 4.0)).round()
