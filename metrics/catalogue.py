@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["raw", "balanced", "index", "kernel", "classes", "support", "similarity", "sync"]
+# Parts that a manifest knows and no extractor makes.
+KNOWN_PARTS = ("events",)
 FRECHET_KINDS: tuple[Kind, ...] = ("raw", "balanced", "index")
 
 
@@ -63,10 +65,10 @@ METRICS: dict[str, MetricSpec] = {
         MetricSpec("FA(VT)D-b", ("audio", "video", "text"), "balanced"),
         MetricSpec("AV-index", ("audio", "video"), "index", higher_is_better=True, version=2),
         MetricSpec("AT-index", ("audio", "text"), "index", higher_is_better=True, version=2),
-        MetricSpec("KAD", ("audio",), "kernel"),
-        MetricSpec("KAVD", ("audio", "video"), "kernel"),
-        MetricSpec("KATD", ("audio", "text"), "kernel"),
-        MetricSpec("KA(VT)D", ("audio", "video", "text"), "kernel"),
+        MetricSpec("KAD", ("audio",), "kernel", version=2),
+        MetricSpec("KAVD", ("audio", "video"), "kernel", version=2),
+        MetricSpec("KATD", ("audio", "text"), "kernel", version=2),
+        MetricSpec("KA(VT)D", ("audio", "video", "text"), "kernel", version=2),
         MetricSpec("IS", ("logits",), "classes", higher_is_better=True),
         MetricSpec("KL-softmax", ("logits",), "classes"),
         MetricSpec("KL-sigmoid", ("logits",), "classes"),

@@ -137,6 +137,32 @@ def check_files(
     return _report(zip(needs, (answers[i] for i in range(len(needs))), strict=True))
 
 
+def is_known(need: FileNeed, cache: EmbeddingCache) -> bool:
+    """Whether checking a file will cost no more than a look."""
+    try:
+        known = cache.recall(file_key(need.path, need.question))
+    except MediaError:
+        return True
+    return known is not None and "sha256" in known
+
+
+def united(reports: Sequence[CheckReport], needs: Sequence[FileNeed]) -> CheckReport:
+    """Return the report on all files from those on shares of them; problems in the order of ``needs``."""
+    whole = CheckReport()
+    for part in reports:
+        whole.contents |= part.contents
+        whole.states |= part.states
+        whole.problems += part.problems
+        whole.padded += part.padded
+        whole.silent += part.silent
+    places = {(need.clip_id, str(need.path)): place for place, need in reversed(list(enumerate(needs)))}
+    clips = {need.clip_id: place for place, need in reversed(list(enumerate(needs)))}
+    whole.problems.sort(key=lambda problem: places[problem.clip_id, problem.path])
+    whole.padded.sort(key=clips.__getitem__)
+    whole.silent.sort(key=clips.__getitem__)
+    return whole
+
+
 def inspect(need: FileNeed) -> dict[str, Any]:
     """Read one file as the extraction will, and say what is wrong with it; runs in a worker."""
     answer: dict[str, Any] = {}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 << 20
 MAX_DEPTH = 32
+_TOO_DEEP = f"it is nested more than {MAX_DEPTH} levels deep"
 # Seeds may be as large; Python alone would read more.
 MAX_INTEGER = 2**64
 
@@ -43,7 +45,9 @@ def read_json(path: Path) -> Any:
         raise ResultError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeEncodeError as error:
         raise ResultError(f"{path}: must be a JSON file (it holds half a surrogate pair)") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ResultError(f"{path}: must be a JSON file ({_TOO_DEEP})") from error
+    except ValueError as error:
         raise ResultError(f"{path}: must be a JSON file ({error})") from error
     return record
 
@@ -126,6 +130,29 @@ def write_text(path: Path, text: str) -> None:
         raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
+def check_writable(path: Path) -> None:
+    """Raise before any costly work if a file could not be written.
+
+    Raises
+    ------
+    ResultError
+        As :func:`write_text` would; a disk may still fill up later.
+    """
+    try:
+        if path.is_dir():
+            raise ResultError(f"{path}: cannot be written (it is a folder)")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(_ProbedError), replacing(path) as temporary:
+            temporary.touch()
+            raise _ProbedError
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+class _ProbedError(Exception):
+    """Keeps a probe from taking the place of the file."""
+
+
 @lru_cache(maxsize=8)
 def _validator(name: str) -> Draft202012Validator:
     from jsonschema_rs import Draft202012Validator
@@ -166,4 +193,4 @@ def _check_depth(record: Any) -> None:
         if not containers:
             return
         level = [item for value in containers for item in (value.values() if isinstance(value, dict) else value)]
-    raise ValueError(f"it is nested more than {MAX_DEPTH} levels deep")
+    raise ValueError(_TOO_DEEP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 
 import t2av_bench as tb
-from t2av_bench.errors import ProblemsError, UsageError
+from t2av_bench.errors import LeaderboardError, ProblemsError, UsageError
 from t2av_bench.manifests import Manifest, read_manifest
 from t2av_bench.manifests.mini import render
 from t2av_bench.manifests.mini.predictions import write_prediction_sets
@@ -302,3 +303,24 @@ def test_an_index_follows_from_the_distances_that_stand_in_the_result(
             assert zero > audio_only
             recomputed = 1.0 - (scores[joint].value - audio_only) / (zero - audio_only)
             assert scores[index].value == pytest.approx(recomputed, rel=1e-12)
+
+
+def test_a_leaderboard_takes_every_set_that_was_evaluated(world: tuple[Manifest, dict[str, Path]], tmp_path: Path):
+    for name, folder in world[1].items():
+        result = run(world, folder)
+        assert {"event-F1", "onset-acc", "AV-Align", "precision"} <= result.scores.keys()
+        result.save(tmp_path / f"{name}.json")
+    board = tb.Leaderboard().add(sorted(tmp_path.glob("*.json")), list_not_comparable=True)
+    assert all(entry.clips_checked for entry in board.entries)
+    assert len(board.entries) == len(world[1])
+
+
+def test_a_leaderboard_refuses_a_pooled_score_that_the_clips_do_not_give(
+    world: tuple[Manifest, dict[str, Path]], preds: Path
+):
+    result = run(world, preds, metrics=["event-F1", "onset-acc"])
+    tb.Leaderboard().add(result, list_not_comparable=True)
+    for value in (result.scores["event-F1"].value - 0.05, 0.1, 0.0):
+        forged = {**result.scores, "event-F1": replace(result.scores["event-F1"], value=value)}
+        with pytest.raises(LeaderboardError, match="event-F1 is .*, which its table of clips does not give"):
+            tb.Leaderboard().add(replace(result, scores=forged), list_not_comparable=True)

@@ -79,7 +79,8 @@ def validate(files: tuple[Path, ...], against: Path | None, list_not_comparable:
             click.echo(f"ok       {path}: {said}")
         except T2AVBenchError as error:
             refused += 1
-            click.echo(f"refused  {str(error).removeprefix(f'{path}: refused: ')}")
+            reason = str(error).removeprefix(f"{path}: ").removeprefix("refused: ")
+            click.echo(f"refused  {path}: {reason}")
     if refused:
         raise click.ClickException(f"{refused} of {len(files)} files are refused")
 

@@ -16,8 +16,11 @@ import numpy as np
 from t2av_bench.errors import shown
 from t2av_bench.manifests.pins import PINS
 from t2av_bench.metrics import METRICS
-from t2av_bench.metrics.uncertainty import contributions_stderr
+from t2av_bench.metrics.catalogue import KNOWN_PARTS
+from t2av_bench.metrics.stats import Float64Array
+from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.models.extractors.catalogue import WEIGHTS
+from t2av_bench.per_clip import PerClip
 from t2av_bench.records import incomplete
 from t2av_bench.results import Result, Score
 
@@ -44,11 +47,15 @@ _PARTS = {
 }
 # An index, and the joint distance that it is made of together with FAD-b and its zero point.
 _INDEX_OF = {"AV-index": "FAVD-b", "AT-index": "FATD-b"}
+# Means over events or the like: clips weigh unequally. All other scores that clips have values of are plain means.
+_POOLED = ("event-F1",)
 _ROUNDING = 1e-6
 
 
 def contradictions(result: Result) -> Iterator[str]:
     """Yield what in a result cannot be true, as clauses; nothing if all that can be recomputed agrees."""
+    if not result.scores:
+        yield "it must have a score"
     yield from _wrong_counts(result)
     yield from _wrong_extractors(result)
     for name, score in result.scores.items():
@@ -67,16 +74,52 @@ def clip_contradictions(result: Result) -> Iterator[str]:
         yield f"its table has {clips_n} clips, the result was made of {result.counts['scored']}"
         return
     for name, score in result.scores.items():
-        column = np.array([values[name] for values in result.per_clip.values() if name in values])
-        if len(column) == clips_n > 1 and score.stderr is not None:
-            yield from _disagrees(f"the standard error of {name}", contributions_stderr(column), score.stderr)
-        own = np.array([values[name] for values in result.clip_values.values() if name in values])
-        if len(own):
-            yield from _disagrees(name, float(own.mean()), score.value)
+        column = _column(result.per_clip, name)
+        if len(column) == clips_n and score.stderr is not None:
+            yield from _wrong_errors(name, score, column, _column(result.clip_halves, name))
+        own = {clip_id: values[name] for clip_id, values in result.clip_values.items() if name in values}
+        if own and name in _POOLED:
+            yield from _wrong_pool(name, score.value, own, result)
+        elif own:
+            yield from _disagrees(name, float(np.mean(list(own.values()))), score.value)
 
 
-def _disagrees(what: str, recomputed: float, stated: float) -> Iterator[str]:
-    if not math.isclose(recomputed, stated, rel_tol=_ROUNDING, abs_tol=1e-12):
+def _without_undefined(column: Float64Array, undefined_n: int) -> Float64Array:
+    """Return contributions without those of clips that the score is undefined for, which are 0."""
+    return np.delete(column, np.flatnonzero(column == 0.0)[:undefined_n])
+
+
+def _wrong_pool(name: str, value: float, own: dict[str, float], result: Result) -> Iterator[str]:
+    """Yield whether a score cannot be a mean of the clips' values with any weights.
+
+    What a clip adds is its weight times its distance from the score, so the weights follow; a clip whose value is the
+    score's may have any.
+    """
+    away = {clip_id: clip_value - value for clip_id, clip_value in own.items() if abs(clip_value - value) > _ROUNDING}
+    weights = [result.per_clip.get(clip_id, {}).get(name, 0.0) / distance for clip_id, distance in away.items()]
+    total = sum(weights)
+    whole = len(away) == len(own)
+    if min(weights, default=0.0) < -_ROUNDING or total > 1.0 + 1e-3 or (whole and total < 1.0 - 1e-3):
+        yield f"{name} is {value:g}, which its table of clips does not give"
+
+
+def _wrong_errors(name: str, score: Score, column: Float64Array, own_half: Float64Array) -> Iterator[str]:
+    if len(own_half) != len(column):
+        defined = _without_undefined(column, score.n_undefined)
+        if len(defined) > 1:
+            yield from _disagrees(f"the standard error of {name}", contributions_stderr(defined), score.stderr)
+        return
+    errors = second_order(column, own_half)
+    yield from _disagrees(f"the standard error of {name}", errors.stderr, score.stderr)
+    yield from _disagrees(f"the standard error of the corrected {name}", errors.corrected, score.corrected_stderr)
+
+
+def _column(numbers: PerClip, name: str) -> Float64Array:
+    return np.array([values[name] for values in numbers.values() if name in values], dtype=np.float64)
+
+
+def _disagrees(what: str, recomputed: float, stated: float | None) -> Iterator[str]:
+    if stated is not None and not math.isclose(recomputed, stated, rel_tol=_ROUNDING, abs_tol=1e-12):
         yield f"{what} is {stated:g}, but from its table of clips it is {recomputed:g}"
 
 
@@ -118,7 +161,7 @@ def _wrong_declaration(name: str, score: Score, result: Result) -> Iterator[str]
         yield f"{name} is of version {score.version}; this t2av-bench has version {spec.version}: upgrade it"
     if (score.kind, score.higher_is_better) != (spec.kind, spec.higher_is_better):
         yield f"{name} is {spec.kind} and better when {'high' if spec.higher_is_better else 'low'}; it says otherwise"
-    lacking = sorted(set(spec.blocks) - result.extractors.keys())
+    lacking = sorted(set(spec.blocks) - result.extractors.keys() - set(KNOWN_PARTS))
     if lacking:
         yield f"{name} needs {' and '.join(lacking)} features, but the result names no such extractor"
 

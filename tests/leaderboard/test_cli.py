@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,10 @@ def test_validate_says_of_each_file_whether_it_would_do(folder: Path):
     assert code == 1
     assert "on the board already" in out
     assert "is not comparable" in run("validate", "c.json")[1]
+    made = json.loads((folder / "a.json").read_text())
+    made["scores"]["FAD"]["value"] = -1.0
+    (folder / "forged.json").write_text(json.dumps(made))
+    assert "refused  forged.json: FAD must be from 0 to inf, is -1\n" in run("validate", "forged.json", LISTED)[1]
 
 
 def test_boards_are_merged(folder: Path):
