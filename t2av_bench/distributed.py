@@ -133,6 +133,11 @@ def launched() -> bool:
     return os.environ.get("WORLD_SIZE", "1") != "1" and {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
 
 
+def is_first() -> bool:
+    """Whether this process will lead: known before it has joined the others."""
+    return not launched() or os.environ["RANK"] == "0"
+
+
 @contextmanager
 def processes() -> Iterator[Processes]:
     """Join the processes that torchrun has started; without it, yield :data:`ALONE`.
