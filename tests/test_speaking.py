@@ -40,7 +40,7 @@ def test_it_is_silent_when_all_is_well(capsys: pytest.CaptureFixture[str]):
         print("a table")
         print("a warning", file=sys.stderr)
     assert capsys.readouterr() == ("", "")
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="0"):
         fail(0)
     assert capsys.readouterr() == ("", "")
 
@@ -57,26 +57,26 @@ def test_it_is_silent_about_what_the_first_one_knows(
 
 
 def test_it_speaks_if_it_fails_before_it_has_found_the_others_and_nobody_ends_it(capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="1"):
         fail()
     assert capsys.readouterr() == ("", "why\n")
     with pytest.raises(SystemExit, match="2"):
         main(["evaluate", "--nonsense"])
     assert "No such option" in capsys.readouterr().err
-    with pytest.raises(ZeroDivisionError), only_the_first_speaks():
+    with pytest.raises(ZeroDivisionError, match="a bug"), only_the_first_speaks():
         raise ZeroDivisionError("a bug")
 
 
 def test_it_is_silent_when_the_first_one_has_ended(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(_speaking, "_HELD_BACK_S", 30.0)
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="1"):
         fail()
     assert capsys.readouterr() == ("", "")
 
 
 def test_the_first_one_speaks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("RANK", "0")
-    with pytest.raises(SystemExit):
+    with pytest.raises(SystemExit, match="1"):
         fail()
     assert capsys.readouterr() == ("a table\n", "why\n")
