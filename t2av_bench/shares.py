@@ -123,7 +123,7 @@ def embed_everywhere(jobs: Sequence[EmbeddingJob], station: Station, processes: 
     if processes.n == 1:
         return _embed(station, jobs)
     cache = station.cache
-    missing = [job for job in {job.key: job for job in jobs}.values() if cache.load(job.key, job.shape) is None]
+    missing = [job for job in {job.key: job for job in jobs}.values() if not cache.holds(job.key, job.shape)]
     if not missing:
         return {}
     orders = [_order(job) for job in missing]
@@ -241,7 +241,7 @@ def _embed_orders(station: Station, orders: Sequence[_Order]) -> dict[str, str]:
 
 def _held(station: Station, orders: Sequence[_Order]) -> list[int]:
     jobs = [station.job(*order) for order in orders]
-    return [place for place, job in enumerate(jobs) if station.cache.load(job.key, job.shape) is not None]
+    return [place for place, job in enumerate(jobs) if station.cache.holds(job.key, job.shape)]
 
 
 def _entries(station: Station, orders: Sequence[_Order]) -> list[Float32Array | None]:
@@ -265,7 +265,7 @@ def _gather(
 def _unreadable(
     jobs: Sequence[EmbeddingJob], failures: Mapping[str, str], cache: EmbeddingCache
 ) -> Iterator[EmbeddingJob]:
-    return (job for job in jobs if job.key not in failures and cache.load(job.key, job.shape) is None)
+    return (job for job in jobs if job.key not in failures and not cache.holds(job.key, job.shape))
 
 
 def _store(station: Station, entries: Sequence[tuple[str, Float32Array | None]]) -> None:
