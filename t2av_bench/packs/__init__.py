@@ -1,5 +1,17 @@
 """Reference packs: the reference embeddings of a manifest in one file, for those who do not have its videos.
 
 ``layout`` says what the file is, byte by byte; ``reading`` opens it; ``references`` puts it in the place of media in an
-evaluation; ``building`` and ``verifying`` are behind ``t2av-bench pack``.
+evaluation; ``survey`` decides what may be float16; ``building`` and ``verifying`` are behind ``t2av-bench pack``.
+
+What a pack does to scores
+--------------------------
+A float32 pack gives the bits that media give, and its results count as such.
+
+A float16 pack rounds the reference, and the evaluation rounds the system's embeddings alike: copies of the real sound
+still score as perfect. By Gelbrich's bound the root of a Fréchet distance moves by no more than the root mean square of
+what rounding moves the rows by, which a pack states for each extractor and holds below a thousandth of the features'
+spread; measured, scores move by a small part of their standard errors (``benchmarks/pack_precision.py`` says by how
+much). So a leaderboard, whose places tie inside the error, takes such a result beside others, and its notes name the
+pack. A paired test can tell systems apart that differ by far less than their errors: :func:`t2av_bench.compare` refuses
+results whose references are rounded differently.
 """
