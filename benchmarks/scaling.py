@@ -7,8 +7,8 @@ so nothing is checked, decoded or embedded twice: 20,000 clips are 1.3 GB of pre
 (``--folder``). Every size runs once with an empty cache ("cold") and ``--runs`` times with a full one ("warm", median),
 where only statistics and scores are left. With ``--pack`` also cold with a float16 reference pack in place of media.
 
-Peak memory is that of the main process, and of the largest loader worker. Of a pack, which is mapped into memory, the pages
-that were read count too, though the operating system can take them back at any time.
+Peak memory is that of the main process, and of the largest loader worker. Of a pack, which is mapped into memory, the
+pages that were read count too, though the operating system can take them back at any time.
 """
 
 from __future__ import annotations
