@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from t2av_bench._version import __version__
+from t2av_bench.accelerated import large_matrices_on
 from t2av_bench.alignment import with_indices
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.companions.peers import measures_of
@@ -220,7 +221,8 @@ def evaluate(
         kept = {clip.clip_id for clip in scored}
         jobs = [job for job in jobs if job.clip_id in kept]
 
-    with few_threads_for_small_matrices(sum(extractor.dim for extractor in extractors.values())):
+    dim = sum(extractor.dim for extractor in extractors.values())
+    with few_threads_for_small_matrices(dim), large_matrices_on(device, dim):
         groups = grouped_by_number([clip_number(job.clip_id) for job in jobs], groups_wanted(uncertainty), seed)
         reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
         generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)

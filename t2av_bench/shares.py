@@ -16,6 +16,7 @@ import heapq
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from t2av_bench.cache import EmbeddingCache, entry_key, file_sha256, file_state
@@ -24,6 +25,7 @@ from t2av_bench.distributed import Processes
 from t2av_bench.embedding import EmbeddingJob, Float32Array, embed_missing
 from t2av_bench.errors import MediaError, T2AVBenchError
 from t2av_bench.models.extractors import ClipSource, Extractor
+from t2av_bench.models.extractors.network import import_torch
 
 # What all processes together may send the first one, or it may send them, at once.
 GATHERED_BYTES = 64 << 20
@@ -201,7 +203,13 @@ def _order(job: EmbeddingJob) -> _Order:
 
 
 def _check(station: Station, needs: Sequence[FileNeed]) -> CheckReport:
-    return check_files(needs, station.cache, num_workers=station.num_workers, progress=station.progress)
+    return check_files(
+        needs,
+        station.cache,
+        num_workers=station.num_workers,
+        progress=station.progress,
+        meanwhile=partial(import_torch, station.extractors),
+    )
 
 
 def _embed(station: Station, jobs: Sequence[EmbeddingJob]) -> dict[str, str]:

@@ -7,7 +7,9 @@ import numpy.typing as npt
 import pytest
 
 from t2av_bench.errors import MetricError
+from t2av_bench.metrics import JointStats, frechet_distance
 from t2av_bench.metrics.bias import quarter_split_corrected
+from t2av_bench.metrics.groups import GroupedSides, assign_groups, grouped_correction
 from t2av_bench.metrics.halves import frechet_errors
 
 Array = npt.NDArray[np.float64]
@@ -42,6 +44,12 @@ def sides(seed: int, clips_n: int, windows_n: int, d: int, mixed: bool) -> tuple
     return x, y, clips
 
 
+def stats(rows: Array) -> JointStats:
+    side = JointStats({"audio": rows.shape[1]})
+    side.update(audio=rows)
+    return side
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("mixed", "clips_n", "windows_n", "d"),
@@ -59,7 +67,9 @@ def test_intervals_cover_the_truth_and_errors_are_the_spread(mixed: bool, clips_
     scores, errors = [], []
     for seed in range(400):
         x, y, clips = sides(seed, clips_n, windows_n, d, mixed)
-        scores.append(quarter_split_corrected(x, y, clips, clips, seed=seed))
+        groups = assign_groups(clips_n, 8, seed)[clips]
+        both = GroupedSides(*([stats(rows[groups == group]) for group in range(8)] for rows in (x, y)))
+        scores.append(grouped_correction(both, frechet_distance(x, y)).value)
         errors.append(frechet_errors(x, y, clips, clips, seed=seed).corrected)
     covered = np.abs(np.array(scores) - TRUTH) < 1.96 * np.array(errors)
     assert 0.92 <= covered.mean() <= 0.98
