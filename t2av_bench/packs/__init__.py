@@ -14,4 +14,9 @@ spread; measured, scores move by a small part of their standard errors (``benchm
 much). So a leaderboard, whose places tie inside the error, takes such a result beside others, and its notes name the
 pack. A paired test can tell systems apart that differ by far less than their errors: :func:`t2av_bench.compare` refuses
 results whose references are rounded differently.
+
+What a pack proves
+------------------
+That its bytes are as they were written, and by whatever SHA-256 its maker published, that they are the maker's. That its
+numbers were computed from the right media only its media can show: ``t2av-bench pack verify --data-dir --sample``.
 """
