@@ -25,7 +25,7 @@ from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 
-from t2av_bench.errors import MetricError, PrerequisiteError
+from t2av_bench.errors import MetricError, PrerequisiteError, shown
 from t2av_bench.files import hash_stream
 from t2av_bench.home import home
 from t2av_bench.models.extractors.base import Float32Array, TextExtractor
@@ -223,7 +223,8 @@ def _read_binary(path: Path) -> Any:
     except (ValueError, EOFError, AssertionError, MemoryError, gzip.BadGzipFile, zlib.error) as error:
         raise PrerequisiteError(
             f"{path} must be in the binary word2vec format (a line with the numbers of words and dimensions, then each "
-            f"word, a blank and its float32 numbers), gzip-compressed if and only if its name ends in .gz: {error!r}."
+            f"word, a blank and its float32 numbers), gzip-compressed if and only if its name ends in .gz: "
+            f"{type(error).__name__}: {shown(str(error), 200)}."
         ) from error
 
 

@@ -14,13 +14,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from t2av_bench.download import is_offline
-from t2av_bench.errors import PrerequisiteError, T2AVBenchError, shown
+from t2av_bench.errors import PrerequisiteError, T2AVBenchError, quoted, shown
 from t2av_bench.models.extractors.weights import layout_differences, load_checkpoint
 
 INDEX = "model_index.json"
@@ -47,6 +48,12 @@ _LONGEST = 1_000
 _DEEPEST = 16
 # How many more parts than its file's tensors a network may begin to build before that is found absurd.
 _SPARE_N = 1_000
+# What the noise schedule may be set to where not every text will do.
+_SCHEDULES: dict[str, tuple[str | None, ...]] = {
+    "prediction_type": ("epsilon", "sample", "v_prediction"),
+    "timestep_spacing": ("leading", "trailing", "linspace"),
+    "trained_betas": (None,),
+}
 # Lowest and highest values of a pipeline's own settings.
 _SETTINGS = {
     "frame_rate_hz": (0.1, 1_000.0),
@@ -157,8 +164,8 @@ def check_pipeline(folder: Path, variant: str | None) -> None:
     index = read_index(folder)
     if index.get("_class_name") != "T2AVPipeline":
         raise PrerequisiteError(
-            f"{folder} holds a {index.get('_class_name')!r}, not a T2AVPipeline; AudioLDM's published checkpoints are "
-            "read with T2AVPipeline.from_audioldm"
+            f"{folder} holds a {quoted(index.get('_class_name'))}, not a T2AVPipeline; AudioLDM's published "
+            "checkpoints are read with T2AVPipeline.from_audioldm"
         )
     for name, (lowest, highest) in _SETTINGS.items():
         value = index.get(name, lowest)
@@ -172,10 +179,14 @@ def check_pipeline(folder: Path, variant: str | None) -> None:
             raise PrerequisiteError(f"{folder / INDEX} names no {name}, which every pipeline needs")
     for name, kind in parts.items():
         if name not in CLASSES or (kind != [None, None] and kind not in [list(each) for each in CLASSES[name]]):
-            raise PrerequisiteError(f"{folder / INDEX}: the part {name!r} must not be of the class {kind!r}")
+            raise PrerequisiteError(f"{folder / INDEX}: the part {name!r} must not be of the class {quoted(kind)}")
         if kind[0] is not None and name not in _WITHOUT_TENSORS:
             check_part(folder / name, part_class(*kind), variant)
-    _json(folder / "scheduler" / "scheduler_config.json")
+    path = folder / "scheduler" / "scheduler_config.json"
+    schedule = _json(path)
+    for name, choices in _SCHEDULES.items():
+        if name in schedule and schedule[name] not in choices:
+            raise PrerequisiteError(f"{path}: {name} must be one of {choices}, got {quoted(schedule[name])}")
 
 
 def stored_variant(folder: Path) -> str | None:
@@ -234,16 +245,34 @@ def check_part(folder: Path, kind: Any, variant: str | None = None, *, pickles: 
 def _expected(folder: Path, kind: Any, tensors_n: int) -> Shapes:
     """Build the network without memory and return its tensors' shapes; give up if it has many more than its file."""
     config = _json(folder / "config.json")
+    _check_types(config, kind, folder / "config.json")
     try:
         with torch.device("meta"), warnings.catch_warnings(), _at_most(tensors_n + _SPARE_N):
             warnings.simplefilter("ignore")
             network = kind.from_config(config) if hasattr(kind, "from_config") else kind(kind.config_class(**config))
-    except PrerequisiteError:
-        raise
+    except _TooManyError as error:
+        raise PrerequisiteError(f"{folder / 'config.json'}: {error}") from error
     except Exception as error:  # whatever the constructors of three libraries make of odd values
         reason = shown(str(error).strip() or type(error).__name__, 300)
         raise PrerequisiteError(f"{folder / 'config.json'} is no configuration of {kind.__name__}: {reason}") from error
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+
+
+class _TooManyError(Exception):
+    """A network is larger than its file by far."""
+
+
+def _check_types(config: dict[str, Any], kind: Any, path: Path) -> None:
+    """Hold the settings of our own parts to their types: with another one, some fail as late as in use."""
+    if not kind.__module__.startswith(_HERE):
+        return
+    for name, parameter in signature(kind.__init__).parameters.items():
+        wanted = {"int": int, "float": (int, float), "str": str}.get(str(parameter.annotation))
+        value = config.get(name, parameter.default)
+        if name in config and wanted and (isinstance(value, bool) or not isinstance(value, wanted)):
+            raise PrerequisiteError(f"{path}: {name} must be of type {parameter.annotation}, got {quoted(value)}")
+        if name == "image_size_px" and not 1 <= value <= _SETTINGS[name][1]:
+            raise PrerequisiteError(f"{path}: {name} must be from 1 to {_SETTINGS[name][1]}, got {quoted(value)}")
 
 
 @contextmanager
@@ -257,9 +286,7 @@ def _at_most(parts_n: int) -> Iterator[None]:
         nonlocal built_n
         built_n += 1
         if built_n > parts_n:
-            raise PrerequisiteError(
-                f"its configuration asks for more than {parts_n} tensors, far more than its file has"
-            )
+            raise _TooManyError(f"asks for more than {parts_n} tensors, far more than the file beside it has")
 
     hooks = [module.register_module_parameter_registration_hook(count)]
     try:
@@ -289,7 +316,9 @@ def _read_shapes(path: Path) -> Shapes:
         with safe_open(path, framework="pt") as file:
             return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise PrerequisiteError(f"{path} cannot be read as safetensors; it may be truncated: {error}") from error
+        raise PrerequisiteError(
+            f"{path} cannot be read as safetensors; it may be truncated: {shown(str(error), 300)}"
+        ) from error
 
 
 def _json(path: Path) -> dict[str, Any]:
