@@ -65,8 +65,8 @@ def report(
         How many clips the gallery shows: the largest contributions to each score, the best, and random ones
         (:func:`t2av_bench.reporting.selection.select_clips`). None for all.
     media
-        ``copy`` writes the range of each clip that is shown, as MP4 and FLAC. ``link`` links files that browsers play
-        as they are, and copies the rest: quicker and smaller, but the report is bound to this machine.
+        ``copy`` writes the range of each clip that is shown, sound without loss. ``link`` links videos and WAV files
+        that browsers play as they are, and copies the rest: smaller, but the report is bound to this machine.
     num_workers
         Processes; by default one per core, at most 8. 0 works in this process.
     seed

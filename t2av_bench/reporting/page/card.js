@@ -8,7 +8,7 @@ const rank = (place) => (place === 1 ? "" : place === 2 ? "second " : "third ");
 
 // Returns the card with `update`, which shows what `player` does; `act` holds what its parts ask for.
 function makeCard(clip, act) {
-  const video = clip.video ? element("video", { preload: "none", playsinline: "", poster: clip.still, src: clip.video, "aria-label": `Pictures of ${plain(clip.id)}` }) : null;
+  const video = clip.video ? element("video", { preload: "none", playsinline: "", poster: clip.still, "aria-label": `Pictures of ${plain(clip.id)}` }) : null;
   const button = element("button", { type: "button", class: "play" }, "▶ Play");
   const clock = element("span", { class: "clock" }, `0.00 / ${seconds(clip.duration)} s`);
   const slider = element("input", { type: "range", min: 0, max: clip.duration, step: 0.01, value: 0, "aria-label": "Position in seconds" });
