@@ -116,7 +116,7 @@ function whyTexts(clip) {
     grouped.set(key, [...(grouped.get(key) ?? []), scores[score].name]);
   }
   const texts = [...grouped].map(([key, names]) => `${key} ${names.slice(0, 4).join(", ")}${names.length > 4 ? ` and ${names.length - 4} more` : ""}`);
-  const few = texts.length > 4 ? [...texts.slice(0, 4), `${texts.length - 4} more`] : texts;
+  const few = texts.length > 3 ? [...texts.slice(0, 3), `${texts.length - 3} more such places`] : texts;
   return clip.random ? [...few, "drawn at random"] : few;
 }
 

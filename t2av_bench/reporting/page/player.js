@@ -1,6 +1,6 @@
 // Playing a clip: its pictures, and one of its sounds at a time. Every sound runs along, all but one silent, so that
 // changing from one to another is immediate and keeps the position; what nobody hears is pulled back into step.
-const FAR_S = 0.2, NEAR_S = 0.01, PULL = 0.25, LOOK_MS = 100, PATIENCE_MS = 1500;
+const FAR_S = 0.2, HEARD_S = 0.04, NEAR_S = 0.01, PULL = 0.25, LOOK_MS = 100, PATIENCE_MS = 1500;
 
 // Volume and not `muted`, where it can be set (not on phones of one make): taking up a muted sound takes a moment.
 function silence(media, silent) {
@@ -95,7 +95,7 @@ function makePlayer(clip, seen, changed) {
     const at = position();
     chosen = i;
     const track = leader();
-    if (track && wanted && Math.abs(time(track) - at) > 3 * NEAR_S) place(track, at);
+    if (track && wanted && Math.abs(time(track) - at) > HEARD_S) place(track, at);
     else if (track && !wanted && track.media.readyState > 0) place(track, at);
     rest = at;
     hear();
