@@ -24,6 +24,7 @@ from report_world import World, make_world
 import t2av_bench as tb
 from t2av_bench.errors import ManifestError
 from t2av_bench.manifests import Manifest
+from t2av_bench.media.cutting import write_pictures
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 DRIFT_S = 0.05
@@ -344,6 +345,36 @@ def test_screenshots_are_kept_to_be_looked_at(page: Watched, folder: Path):
             path = target / f"report-{part}-{width}-{scheme}.png"
             page.page.screenshot(path=path)
             assert path.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("media", ["copy", "link"])
+def test_a_range_inside_a_longer_video_plays_from_its_start(chromium: Any, world: World, tmp_path: Path, media: Any):
+    """The written file begins with a key frame before the clip, the linked one long before it."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "preds").mkdir()
+    for clip in list(world.manifest.clips())[:2]:
+        film = tmp_path / "data" / f"{clip.clip_id}.mp4"
+        write_pictures(world.data_dir / clip.media, film, start_s=0.0, duration_s=4.0)
+        sound, sr_hz = soundfile.read(world.pred_dirs[0] / f"{clip.clip_id}.wav", start=16_000, stop=48_000)
+        soundfile.write(tmp_path / "preds" / f"{clip.clip_id}.wav", sound, sr_hz)
+    table = world.manifest.table.iloc[:2].assign(start_s=1.0, duration_s=2.0)
+    manifest = Manifest("mine", table.assign(media=table["clip_id"] + ".mp4"), data_dir=tmp_path / "data")
+    per_clip = {clip_id: {"FAD": value} for clip_id, value in zip(table["clip_id"], (1.0, -1.0), strict=True)}
+    base = made_result("short", {"FAD": 1.0}, per_clip)
+    result = replace(base, manifest={**base.manifest, "name": "mine", "sha256": manifest.sha256})
+    options: dict[str, Any] = {"manifest": manifest, "media": media, "num_workers": 0, "progress": False}
+    path = tb.report(result, tmp_path / "preds", tmp_path / "report", **options)
+    watched = Watched(chromium.new_page())
+    watched.page.goto(path.as_uri())
+    found = start(watched)
+    begin_s = watched.page.evaluate("current.clip.videoStart")
+    assert begin_s == 1.0 if media == "link" else 0.0 < begin_s <= 1.0
+    assert found["video"] - found["at"] == pytest.approx(begin_s, abs=0.1)
+    assert found["sound"] == 1
+    wait_until(watched, "!current.player.playing()")
+    assert "holds no sound" in watched.page.locator("article[aria-current] .strip").first.inner_text()
+    assert "The pictures" not in watched.page.locator("article[aria-current]").inner_text()
+    assert watched.foreign == []
 
 
 def hostile_world(world: World, folder: Path) -> tuple[Manifest, tb.Result]:
