@@ -138,16 +138,15 @@ function makeNumbers(clip) {
 }
 
 function numbersTable(clip) {
-  const has = systems.map((_, k) => clip.numbers[k].some(([, value]) => value != null));
-  const cell = (value, text) => element("td", {}, value == null ? "" : text(value));
+  const cell = (score, [added, value]) => {
+    const made = element("td", {}, added == null ? "" : `${signed(added)} ${added === 0 ? "" : harms(score, added) ? "▲" : "▽"}`);
+    if (value != null) made.append(element("small", {}, `is ${number(value, 3)}`));
+    return made;
+  };
   const lines = scores.map((score, i) => element("tr", {}, element("th", { scope: "row" }, `${score.name} ${arrow(score)}`),
-    ...systems.flatMap((_, k) => {
-      const [added, value] = clip.numbers[k][i];
-      const sign = (v) => `${signed(v)} ${v === 0 ? "" : harms(score, v) ? "▲" : "▽"}`;
-      return [cell(added, sign), ...(has[k] ? [cell(value, (v) => number(v, 3))] : [])];
-    })));
-  const heads = systems.flatMap((name, k) => [element("th", { scope: "col" }, named(name), " adds"), ...(has[k] ? [element("th", { scope: "col" }, "own value")] : [])]);
+    ...systems.map((_, k) => cell(score, clip.numbers[k][i]))));
+  const heads = systems.map((name) => element("th", { scope: "col" }, named(name)));
   const table = element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col", class: "name" }, "score"), ...heads)), element("tbody", {}, ...lines));
   const box = element("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Scores of this clip" }, table);
-  return element("div", {}, box, element("p", { class: "legend" }, "▲ makes the score worse, ▽ better. What the clips add sums to 0; without the clip, the score would be different by about as much."));
+  return element("div", {}, box, element("p", { class: "legend" }, "▲ makes the score worse, ▽ better; what all clips add sums to 0, and without this one the score would differ by about as much. Behind “is” stands the clip's own value of a score that is a mean over clips."));
 }
