@@ -21,6 +21,13 @@ their surface (so that equal sets have precision, recall and coverage of exactly
 k or of different numbers of rows are not comparable. For equal distributions of many rows, as many on both sides,
 coverage expects 1 - 2^-k, whatever the dimension.
 
+Standard errors
+---------------
+There are none. A score of nearest neighbours has no derivative with respect to a row, and what could stand for it is
+wrong both ways: the spread of the rows' indicators, with all balls held fixed, gives 0.5 to 0.95 times the spread of
+the score (coverage of 200 rows of 32 dimensions is worst), leaving out each row in turn 1.1 to 2.3 times (simulated,
+200 runs, 100 and 200 rows of 8 and 32 dimensions).
+
 Differences from other implementations
 --------------------------------------
 Kynkäänniemi et al. use k = 3 and closed balls, Naeem et al. k = 5 and open ones; that differs only for rows at exactly

@@ -32,8 +32,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
 
+from t2av_bench.metrics.algebra import algebra
 from t2av_bench.metrics.stats import Float64Array, JointStats, as_stats, check_same_blocks
 
 # Below this ratio of the smallest to the largest eigenvalue, roots of eigenvalues lose accuracy (their error is that of
@@ -88,36 +88,40 @@ def root_trace(reference: JointStats, generated: JointStats) -> float:
 
 def _nuclear_norm(x: Float64Array, y: Float64Array) -> float:
     """Both sides have few rows: singular values of the centred cross-Gram matrix."""
-    cross = (x - x.mean(axis=0)) @ (y - y.mean(axis=0)).T
-    values = linalg.svdvals(cross, overwrite_a=True, check_finite=False)
+    place = algebra(x.shape[1])
+    cross = place.product(x - x.mean(axis=0), (y - y.mean(axis=0)).T)
+    values = algebra(min(cross.shape)).singular_values(cross)
     return float(values.sum()) / float(np.sqrt((len(x) - 1.0) * (len(y) - 1.0)))
 
 
 def _root_trace_mixed(x: Float64Array, covariance: Float64Array) -> float:
     """One side has few rows: tr(Σ_x Σ)^½ = ‖X K‖_* / √(n-1) with Σ = K Kᵀ."""
-    values = linalg.svdvals((x - x.mean(axis=0)) @ _factor(covariance), overwrite_a=True, check_finite=False)
+    place = algebra(len(covariance))
+    factor, _ = _factor(covariance)
+    values = place.singular_values(place.product(x - x.mean(axis=0), factor))
     return float(values.sum()) / float(np.sqrt(len(x) - 1.0))
 
 
 def _root_trace_full(first: Float64Array, second: Float64Array) -> float:
     """Both sides have more rows than dimensions."""
-    factor = _factor(first)
+    place = algebra(len(first))
+    factor, triangular = _factor(first)
     if factor.shape[1] == 0:  # a side that does not vary
         return 0.0
-    eigenvalues = linalg.eigvalsh(factor.T @ second @ factor, overwrite_a=True, check_finite=False)
+    core = place.congruence(factor, second) if triangular else factor.T @ second @ factor
+    eigenvalues = place.eigenvalues(core)
     if eigenvalues[0] > _WELL_CONDITIONED * eigenvalues[-1]:
         return float(np.sqrt(eigenvalues).sum())
-    return float(linalg.svdvals(factor.T @ _factor(second), overwrite_a=True, check_finite=False).sum())
+    return float(place.singular_values(place.product(factor.T, _factor(second)[0])).sum())
 
 
-def _factor(covariance: Float64Array) -> Float64Array:
-    """Return K with K Kᵀ = covariance: Cholesky's, or from eigenvectors where the matrix is singular."""
+def _factor(covariance: Float64Array) -> tuple[Float64Array, bool]:
+    """Return K with K Kᵀ = covariance: Cholesky's, or, not triangular, from eigenvectors of a singular matrix."""
+    place = algebra(len(covariance))
     try:
-        lower: Float64Array = linalg.cholesky(covariance, lower=True, check_finite=False)
-        return lower
-    except linalg.LinAlgError:
-        values, vectors = linalg.eigh(covariance, check_finite=False)
+        return place.cholesky(covariance), True
+    except np.linalg.LinAlgError:
+        values, vectors = place.eigenvectors(covariance)
         # What lies below the rounding of the largest eigenvalue is an absent direction.
         held = values > values[-1] * len(values) * np.finfo(np.float64).eps
-        factor: Float64Array = vectors[:, held] * np.sqrt(values[held])
-        return factor
+        return vectors[:, held] * np.sqrt(values[held]), False

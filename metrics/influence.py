@@ -33,8 +33,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
 
+from t2av_bench.metrics.algebra import algebra
 from t2av_bench.metrics.stats import Float64Array, JointStats, as_stats, check_same_blocks
 
 # Ratio of the smallest to the largest eigenvalue of Σ_r^½ Σ_g Σ_r^½ above which their fourth roots are accurate.
@@ -149,7 +149,7 @@ class _Side:
         own = np.zeros(len(rows))
         for part in parts:
             own += np.square(centred[:, part]).sum(axis=1)
-            own -= np.square(centred[:, part] @ self.root[part]).sum(axis=1)
+            own -= np.square(algebra(len(self.root)).product(centred[:, part], self.root[part])).sum(axis=1)
         # Covariances divide by n - 1: adding a row of weight 1 / n changes them by that much more.
         own *= self.n / (self.n - 1)
         return np.asarray(2.0 * (centred @ self.shift) + own - self.centre)
@@ -200,18 +200,17 @@ def _regular_roots(reference: JointStats, generated: JointStats) -> Roots | None
     """
     if reference.rows is not None or generated.rows is not None:
         return None
+    place = algebra(reference.d)
     try:
-        lower = linalg.cholesky(reference.covariance, lower=True, check_finite=False)
-    except linalg.LinAlgError:
+        lower = place.cholesky(reference.covariance)
+    except np.linalg.LinAlgError:
         return None
-    core = generated.covariance @ lower
-    core = linalg.blas.dtrmm(1.0, lower, core, lower=1, trans_a=1)
-    values, vectors = linalg.eigh(core, driver="evd", overwrite_a=True, check_finite=False)
+    values, vectors = place.eigenvectors(place.congruence(lower, generated.covariance))
     if values[0] <= _REGULAR * values[-1]:
         return None
     fourth = np.sqrt(np.sqrt(values))
-    inverse = linalg.solve_triangular(lower, vectors * fourth, lower=True, trans="T", check_finite=False)
-    return (inverse, linalg.blas.dtrmm(1.0, lower, vectors / fourth, lower=1)), float(np.square(fourth).sum())
+    inverse = place.solved(lower, vectors * fourth)
+    return (inverse, place.product(lower, vectors / fourth)), float(np.square(fourth).sum())
 
 
 def _singular_roots(reference: JointStats, generated: JointStats) -> Roots:
@@ -219,7 +218,7 @@ def _singular_roots(reference: JointStats, generated: JointStats) -> Roots:
     spreads, axes = zip(*map(_spectrum, (reference, generated)), strict=True)
     core = (axes[0] * spreads[0]).T @ (axes[1] * spreads[1])
     if core.size:
-        left, values, right = linalg.svd(core, full_matrices=False, check_finite=False)
+        left, values, right = algebra(min(core.shape)).svd(core)
     else:
         left, values, right = np.zeros((len(core), 0)), np.zeros(0), np.zeros((0, core.shape[1]))
     sides = zip(spreads, axes, (left, right.T), strict=True)
@@ -232,9 +231,9 @@ def _spectrum(stats: JointStats) -> tuple[Float64Array, Float64Array]:
     rows = stats.rows
     if rows is not None:
         centred = (rows - stats.mean) / np.sqrt(stats.n - 1.0)
-        _, spreads, transposed = linalg.svd(centred, full_matrices=False, check_finite=False)
+        _, spreads, transposed = algebra(min(centred.shape)).svd(centred)
         axes, variances = transposed.T, np.square(spreads)
     else:
-        variances, axes = linalg.eigh(stats.covariance, check_finite=False)
+        variances, axes = algebra(stats.d).eigenvectors(stats.covariance)
     held = variances > variances.max() * max(axes.shape) * np.finfo(np.float64).eps
     return np.sqrt(variances[held]), axes[:, held]

@@ -46,9 +46,9 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import linalg
 
 from t2av_bench.errors import MetricError
+from t2av_bench.metrics.algebra import algebra
 from t2av_bench.metrics.catalogue import MetricSpec
 from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.stats import Float64Array, JointStats, check_same_blocks
@@ -224,12 +224,11 @@ def _leading_axes(stats: JointStats, count: int) -> tuple[Float64Array, Float64A
     """Return the leading principal axes (d, axes) of statistics and their variances, none of them zero."""
     rows = stats.rows
     if rows is not None:
-        _, singular, axes = linalg.svd(rows - rows.mean(axis=0), full_matrices=False, check_finite=False)
+        _, singular, axes = algebra(min(rows.shape)).svd(rows - rows.mean(axis=0))
         variances, vectors = np.square(singular) / (stats.n - 1), axes.T
     else:
         count = min(count, stats.d)
-        span = (stats.d - count, stats.d - 1)
-        values, vectors = linalg.eigh(stats.covariance, subset_by_index=span, check_finite=False)
+        values, vectors = algebra(stats.d).eigenvectors(stats.covariance, leading=count)
         variances, vectors = values[::-1], vectors[:, ::-1]
     held = variances[:count] > variances[0] * np.finfo(np.float64).eps * stats.d
     if not held.any():

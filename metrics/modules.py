@@ -24,14 +24,14 @@ from typing import Any
 
 from t2av_bench.errors import UsageError
 from t2av_bench.metrics.frechet import frechet_distance
+from t2av_bench.metrics.halves import frechet_contributions
 from t2av_bench.metrics.index_influence import alignment_index_influence
-from t2av_bench.metrics.influence import frechet_influence
 from t2av_bench.metrics.joint import alignment_index
 from t2av_bench.metrics.kernel import kernel_distance
 from t2av_bench.metrics.states import SideRows
 from t2av_bench.metrics.stats import JointStats
 from t2av_bench.metrics.streaming import EmbeddingScore, Side
-from t2av_bench.metrics.uncertainty import clustered_stderr
+from t2av_bench.metrics.uncertainty import clustered_stderr, contributions_stderr, second_order
 
 
 class FrechetScore(EmbeddingScore):
@@ -64,8 +64,10 @@ class FrechetScore(EmbeddingScore):
             assert isinstance(generated, JointStats)
             return frechet_distance(reference, generated), None
         value = frechet_distance(reference.stats, generated.stats)
-        influence = frechet_influence(reference.rows, generated.rows)
-        return value, clustered_stderr(influence, reference.clips, generated.clips)
+        found = frechet_contributions(reference.rows, generated.rows, reference.clips, generated.clips)
+        if found.own_half is None:
+            return value, contributions_stderr(found.values)
+        return value, second_order(found.values, found.own_half).stderr
 
 
 class AlignmentIndex(EmbeddingScore):
@@ -105,8 +107,7 @@ class KernelScore(EmbeddingScore):
 
     The state is all rows: an unbiased squared MMD is no function of sums. (Random Fourier features would make it one,
     with an error of the order of the distances that are to be told apart.) Of more than 4096 reference rows,
-    the bandwidth is the median distance of 4096 drawn ones; which ones depends on their order, and so, by about 0.1 %,
-    on the number of processes.
+    the bandwidth is the median distance of 4096 drawn ones, whatever the order and the number of processes.
 
     Where the clip of every row is known, pairs of rows of one clip are left out, as in ``evaluate``: without
     ``clip_ids`` the conditions that both sides share bias a joint distance downwards.

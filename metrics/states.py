@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from t2av_bench.errors import MetricError
+from t2av_bench.metrics.groups import clip_number
 from t2av_bench.metrics.joint import Balance
 from t2av_bench.metrics.stats import Float64Array, JointStats
 
@@ -136,5 +136,4 @@ def clip_numbers(ids: ClipIds | None, rows_n: int) -> Tensor:
     names = [str(name) for name in (ids.tolist() if isinstance(ids, Tensor | np.ndarray) else ids)]
     if len(names) != rows_n:
         raise MetricError(f"there must be a clip id for each of the {rows_n} windows; got {len(names)}")
-    digests = (blake2b(name.encode(), digest_size=8).digest() for name in names)
-    return torch.tensor([int.from_bytes(digest, "big") >> 1 for digest in digests], dtype=torch.int64)
+    return torch.tensor([clip_number(name) for name in names], dtype=torch.int64)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-
-Float64Array = npt.NDArray[np.float64]
+from t2av_bench.metrics.algebra import Float64Array as Float64Array  # of every module of formulas
+from t2av_bench.metrics.algebra import algebra
 
 
 class JointStats:
@@ -137,10 +137,13 @@ class JointStats:
         rows = self.rows
         if rows is None:
             gram = self._flushed()[2]
+            if _is_regular(gram):
+                return self.d
         else:
             centred = rows - rows.mean(axis=0)
-            gram = centred @ centred.T if len(centred) < self.d else centred.T @ centred
-        values = np.linalg.eigvalsh(gram)
+            few = centred.T if len(centred) < self.d else centred
+            gram = algebra(few.shape[1]).scatter(few)
+        values = algebra(len(gram)).eigenvalues(gram)
         return int(np.count_nonzero(values > values[-1] * len(values) * np.finfo(np.float64).eps))
 
     def select(self, *blocks: str) -> JointStats:
@@ -250,8 +253,18 @@ class JointStats:
 def moments_of(rows: Float64Array) -> tuple[int, Float64Array, Float64Array]:
     """Return count, mean (d,) and scatter (d, d) of rows (n, d)."""
     mean = rows.mean(axis=0)
-    centred = rows - mean
-    return len(rows), mean, centred.T @ centred
+    return len(rows), mean, algebra(rows.shape[1]).scatter(rows - mean)
+
+
+def _is_regular(gram: Float64Array) -> bool:
+    """Say whether a Cholesky factor, far cheaper than eigenvalues, shows that none of them is as small as rounding."""
+    largest = min(float(np.trace(gram)), float(np.abs(gram).sum(axis=1).max()))
+    least = 4.0 * largest * len(gram) * np.finfo(np.float64).eps
+    try:
+        algebra(len(gram)).cholesky(gram - least * np.eye(len(gram)))
+    except np.linalg.LinAlgError:
+        return False
+    return True
 
 
 def _merged(

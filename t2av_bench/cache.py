@@ -242,13 +242,16 @@ def file_state(path: Path, *, fresh: bool = False) -> str:
         If there is no such file, or it may not be read.
     """
     try:
-        if fresh:
+        # A pipe or a device would be waited for on opening.
+        if fresh and path.is_file():
             with path.open("rb") as file:
                 found = os.fstat(file.fileno())
         else:
             found = path.stat()
     except OSError as error:
         raise MediaError(path, f"cannot be opened ({error.strerror})") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise MediaError(path, "is no regular file")
     return f"{found.st_size}|{found.st_mtime_ns}|{found.st_ctime_ns}"
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from t2av_bench.cache import EmbeddingCache, file_key, file_sha256, file_state, unchanged
@@ -87,8 +88,17 @@ class CheckReport:
         return len(self.silent)
 
 
-def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers: int, progress: bool) -> CheckReport:
+def check_files(
+    needs: Sequence[FileNeed],
+    cache: EmbeddingCache,
+    *,
+    num_workers: int,
+    progress: bool,
+    meanwhile: Callable[[], object] | None = None,
+) -> CheckReport:
     """Check all files, those that are known from the cache by a look, the others by reading them.
+
+    ``meanwhile`` is called in a thread of its own while workers read files, if there are new ones.
 
     Returns
     -------
@@ -111,6 +121,8 @@ def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers
             answers[index] = known
         else:
             unknown.append(index)
+    if unknown and meanwhile is not None:
+        Thread(target=meanwhile).start()
     outcomes = run_jobs(inspect, [needs[i] for i in unknown], num_workers=num_workers)
     with progress_bar(len(unknown), "checking files", "file", progress) as bar, closing(outcomes):
         for position, answer in outcomes:
@@ -123,6 +135,32 @@ def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers
                     cache.remember(keys[index], answer)
             bar.update()
     return _report(zip(needs, (answers[i] for i in range(len(needs))), strict=True))
+
+
+def is_known(need: FileNeed, cache: EmbeddingCache) -> bool:
+    """Whether checking a file will cost no more than a look."""
+    try:
+        known = cache.recall(file_key(need.path, need.question))
+    except MediaError:
+        return True
+    return known is not None and "sha256" in known
+
+
+def united(reports: Sequence[CheckReport], needs: Sequence[FileNeed]) -> CheckReport:
+    """Return the report on all files from those on shares of them; problems in the order of ``needs``."""
+    whole = CheckReport()
+    for part in reports:
+        whole.contents |= part.contents
+        whole.states |= part.states
+        whole.problems += part.problems
+        whole.padded += part.padded
+        whole.silent += part.silent
+    places = {(need.clip_id, str(need.path)): place for place, need in reversed(list(enumerate(needs)))}
+    clips = {need.clip_id: place for place, need in reversed(list(enumerate(needs)))}
+    whole.problems.sort(key=lambda problem: places[problem.clip_id, problem.path])
+    whole.padded.sort(key=clips.__getitem__)
+    whole.silent.sort(key=clips.__getitem__)
+    return whole
 
 
 def inspect(need: FileNeed) -> dict[str, Any]:

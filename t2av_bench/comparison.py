@@ -3,7 +3,8 @@
 Each result knows what every clip adds to each score (:mod:`t2av_bench.contributions`). The difference of two systems'
 scores has the differences of their contributions, and these give its standard error: what both systems share, the
 reference and how hard a clip is, cancels. For a score that is a mean over clips the test is the paired t test, for a
-Fréchet distance, an index or a ratio it is that to first order. There is no bootstrap: drawing clips twice biases a
+Fréchet distance it is that to second order where both results hold what that needs (4 d windows, the same seed), for
+other Fréchet distances, an index or a ratio to first order. There is no bootstrap: drawing clips twice biases a
 Fréchet distance, and for means it would give the same interval more slowly.
 
 What is tested is the difference of the scores as they stand, at this number of clips. A Fréchet distance of few clips
@@ -228,12 +229,10 @@ def _why_untestable(score: str, entries: Sequence[Entry]) -> str | None:
 
 
 def _paired_test(score: str, first: Entry, second: Entry, confidence: float) -> PairedTest:
-    clips = np.array(list(first.result.per_clip))
+    clips = list(first.result.per_clip)
+    same_halves = first.result.seed == second.result.seed
     scored = [
-        (
-            entry.result.scores[score].value,
-            Contributions(clips, np.array([entry.result.per_clip[clip_id][score] for clip_id in clips])),
-        )
+        (entry.result.scores[score].value, _contributions(score, entry.result, clips, same_halves))
         for entry in (first, second)
     ]
     difference = paired_difference(scored[0], scored[1])
@@ -254,6 +253,13 @@ def _paired_test(score: str, first: Entry, second: Entry, confidence: float) -> 
         effect_size=difference.value / (difference.stderr * len(clips) ** 0.5) if difference.stderr else None,
         p_value=1.0 if abs(difference.value) < _ROUNDING else difference.p_value,
     )
+
+
+def _contributions(score: str, result: Result, clips: Sequence[str], with_halves: bool) -> Contributions:
+    own_half = None
+    if with_halves and all(score in result.clip_halves.get(clip_id, {}) for clip_id in clips):
+        own_half = np.array([result.clip_halves[clip_id][score] for clip_id in clips])
+    return Contributions(np.array(clips), np.array([result.per_clip[clip_id][score] for clip_id in clips]), own_half)
 
 
 def _adjusted(tests: Sequence[PairedTest], level: float) -> list[PairedTest]:

@@ -1,31 +1,40 @@
 """What each clip adds to each score, and the standard errors that follow from it.
 
 A score's derivative with respect to one sample is that sample's influence; the influences of a clip's samples, of both
-sides, add up to the clip's contribution; the spread of the contributions over clips is the standard error of the score
-(:mod:`t2av_bench.metrics.uncertainty`). The influences are functions fitted on the statistics, so a second pass over
-the cache evaluates them a few clips at a time: memory grows with the number of clips by one float per clip and score.
+sides, add up to the clip's contribution; the spread of the contributions over clips is the standard error of the score,
+to first order, and to second order with those of each half of the clips (:mod:`t2av_bench.metrics.uncertainty`). The
+influences are functions fitted on the statistics, so a second pass over the cache evaluates them a few clips at a time:
+memory grows with the number of clips by one or two floats per clip and score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.metrics import METRICS, Balance, MetricSpec
+from t2av_bench.metrics.groups import converged
 from t2av_bench.metrics.index_influence import RePairedIndexMap
 from t2av_bench.metrics.influence import InfluenceMap
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.metrics.stats import Float64Array
-from t2av_bench.metrics.uncertainty import contributions_stderr
+from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.protocol import Pooling
 from t2av_bench.results import Score
-from t2av_bench.scoring import ClipJobs, Float32Array, Scored, SideStats, clip_rows, frechet_jobs
+from t2av_bench.scoring import ClipJobs, Float32Array, HalfMaps, Scored, SideStats, clip_rows, frechet_jobs
 
 # Clips whose samples are in memory at once: enough rows for a matrix product to run at full speed.
 BATCH_CLIPS = 64
+_FIRST_ORDER = "a bias of unknown size is left with fewer than 4 d windows or 8 clips"
+_NOT_CONVERGED = (
+    "a bias larger than it may be left: windows of one clip resemble each other, and the clips are few for the"
+    " dimensions; score more clips, or use the balanced distance"
+)
 # Contributions whose sizes add up to less than this part of the reference's variance are rounding.
 _ROUNDING = 1e-9
 
@@ -33,9 +42,31 @@ Sides = tuple[SideStats, SideStats]
 _InfluenceMap = InfluenceMap | RePairedIndexMap
 
 
+class ClipContributions(NamedTuple):
+    """What :func:`clip_contributions` returns, by score: arrays of shape (clips,), in the unit of the score.
+
+    Attributes
+    ----------
+    whole
+        By the influence function of the score. Each adds up to zero; a clip above zero draws the score up, and without
+        it the score would be lower by about that much. All are exactly zero where the score does not change to first
+        order, as that of a set against itself.
+    own_half
+        By the influence function of the clip's own half; only of scores whose errors are of second order.
+    """
+
+    whole: dict[str, Float64Array]
+    own_half: dict[str, Float64Array]
+
+
 def clip_contributions(
-    clips: Sequence[ClipJobs], cache: EmbeddingCache, pooling: Pooling, sides: Sides, scored: Scored
-) -> dict[str, Float64Array]:
+    clips: Sequence[ClipJobs],
+    cache: EmbeddingCache,
+    pooling: Pooling,
+    sides: Sides,
+    scored: Scored,
+    halves: HalfMaps | None = None,
+) -> ClipContributions:
     """Compute the contribution of every clip to every score.
 
     Parameters
@@ -47,13 +78,8 @@ def clip_contributions(
     scored
         The scores, with their influence functions and the balance behind them. The balance is held fixed: that it is
         fitted on the reference adds nothing.
-
-    Returns
-    -------
-    dict
-        Name of each score with an influence function to an array of shape (clips,), in the unit of the score. Each adds
-        up to zero; a clip above zero draws the score up, and without it the score would be lower by about that much.
-        All are exactly zero where the score does not change to first order, as that of a set against itself.
+    halves
+        Influence functions of halves, for errors of second order; None for none.
     """
     maps = {name: scored.maps[name] for name in scored.scores if name in scored.maps}
     scales = {
@@ -61,17 +87,43 @@ def clip_contributions(
         for name in maps
     }
     if not maps:
-        return {}
-    contributions = _second_pass(clips, cache, pooling, maps, sides, scored.balance)
-    return {name: _without_rounding(values, scales[name]) for name, values in contributions.items()}
+        return ClipContributions({}, {})
+    by_half = halves or HalfMaps({}, np.zeros(len(clips), dtype=np.intp))
+    found = _second_pass(clips, cache, pooling, maps, by_half, sides, scored.balance)
+    for name, values in found.whole.items():
+        if np.abs(values).sum() <= _ROUNDING * scales[name]:  # a ranking of rounding would mislead
+            for kind in found:
+                if name in kind:
+                    kind[name] = np.zeros_like(values)
+    return found
 
 
-def with_stderr(scores: Mapping[str, Score], contributions: Mapping[str, Float64Array]) -> dict[str, Score]:
-    """Return the scores with the standard errors that follow from the clips' contributions."""
+def with_stderr(scores: Mapping[str, Score], contributions: ClipContributions) -> dict[str, Score]:
+    """Return the scores with the standard errors that follow from the clips' contributions.
+
+    Of second order where there are contributions by halves: then the corrected score has an error of its own, unless
+    its correction has not converged.
+    """
     return {
-        name: replace(score, stderr=contributions_stderr(contributions[name])) if name in contributions else score
+        name: _with_stderr(score, contributions.whole[name], contributions.own_half.get(name))
+        if name in contributions.whole
+        else score
         for name, score in scores.items()
     }
+
+
+def _with_stderr(score: Score, whole: Float64Array, own_half: Float64Array | None) -> Score:
+    if own_half is None:
+        reason = {} if score.corrected is None else {"corrected_stderr": _FIRST_ORDER}
+        return replace(score, stderr=contributions_stderr(whole), withheld={**score.withheld, **reason})
+    errors = second_order(whole, own_half)
+    score = replace(score, stderr=errors.stderr, settings={**score.settings, "stderr": "second order"})
+    half_split = score.settings.get("half_split_corrected")
+    if score.corrected is None or half_split is None:
+        return score
+    if errors.corrected and not converged(score.value, score.corrected, half_split, errors.corrected):
+        return replace(score, withheld={**score.withheld, "corrected_stderr": _NOT_CONVERGED})
+    return replace(score, corrected_stderr=errors.corrected)
 
 
 def by_clip(clips: Sequence[ClipJobs], numbers: Mapping[str, Float64Array]) -> dict[str, dict[str, float]]:
@@ -91,11 +143,12 @@ def _second_pass(
     cache: EmbeddingCache,
     pooling: Pooling,
     maps: Mapping[str, _InfluenceMap],
+    by_half: HalfMaps,
     sides: Sides,
     balance: Balance | None,
-) -> dict[str, Float64Array]:
+) -> ClipContributions:
     """Add up the influences of each clip's rows, of both sides."""
-    totals: dict[str, Float64Array] = {name: np.zeros(len(clips)) for name in maps}
+    totals, of_halves = ({name: np.zeros(len(clips)) for name in names} for names in (maps, by_half.maps))
     for which, side in enumerate(sides):
         for first in range(0, len(clips), BATCH_CLIPS):
             batch = [
@@ -104,13 +157,30 @@ def _second_pass(
             samples = _Samples(batch, balance)
             for name, fitted in maps.items():
                 spec = METRICS[name]
-                influence = fitted.generated if which == 1 else fitted.reference
-                starts = np.cumsum([0, *samples.counts(spec)[:-1]])
-                values = np.add.reduceat(influence(samples.of(spec)), starts) / side.of(spec).n
-                totals[name][first : first + len(batch)] += values
+                rows, counts, place = samples.of(spec), samples.counts(spec), slice(first, first + len(batch))
+                starts, rows_n = np.cumsum([0, *counts[:-1]]), side.of(spec).n
+                totals[name][place] += np.add.reduceat(_influence(fitted, which)(rows), starts) / rows_n
+                if name in by_half.maps:
+                    own = _by_half(by_half.maps[name], which, rows, np.repeat(by_half.halves[place], counts))
+                    of_halves[name][place] += np.add.reduceat(own, starts) / rows_n
                 if which == 1 and isinstance(fitted, RePairedIndexMap):
                     totals[name] += fitted.re_paired(first, samples.sounds())
-    return totals
+    return ClipContributions(totals, of_halves)
+
+
+def _influence(fitted: _InfluenceMap, which: int) -> Callable[[Float64Array], Float64Array]:
+    """Return the influence function of the reference side, 0, or of the generated one, 1."""
+    return fitted.generated if which == 1 else fitted.reference
+
+
+def _by_half(
+    maps: tuple[InfluenceMap, InfluenceMap], which: int, rows: Float64Array, halves: npt.NDArray[np.intp]
+) -> Float64Array:
+    """Return the influence of rows by the function of the half that each is in."""
+    found = np.empty(len(rows))
+    for half, fitted in enumerate(maps):
+        found[halves == half] = _influence(fitted, which)(rows[halves == half])
+    return found
 
 
 class _Samples:
@@ -143,8 +213,3 @@ class _Samples:
                 rows = np.concatenate([rows[block] for rows in self._clips]).astype(np.float64)
             self._blocks[block, balanced] = rows
         return self._blocks[block, balanced]
-
-
-def _without_rounding(contributions: Float64Array, scale: float) -> Float64Array:
-    """Return contributions, or zeros if they are no more than rounding: a ranking of rounding would mislead."""
-    return contributions if np.abs(contributions).sum() > _ROUNDING * scale else np.zeros_like(contributions)

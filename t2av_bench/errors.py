@@ -121,6 +121,10 @@ class ProblemsError(T2AVBenchError):
         super().__init__(message)
         self.problems = tuple(problems)
 
+    def __reduce__(self) -> tuple[type[ProblemsError], tuple[str, tuple[Problem, ...]]]:
+        # As of MediaError.
+        return (type(self), (str(self), self.problems))
+
 
 class PrerequisiteError(T2AVBenchError):
     """Something has to be fetched or installed first; the message says how."""

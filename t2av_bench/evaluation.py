@@ -12,7 +12,6 @@ Read :func:`evaluate` from top to bottom; each step is a function of the module 
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -21,19 +20,19 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from t2av_bench._version import __version__
+from t2av_bench.accelerated import large_matrices_on
 from t2av_bench.alignment import with_indices
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.checking import check_files
 from t2av_bench.companions.peers import measures_of
 from t2av_bench.companions.scores import cached_clips, score_companions
 from t2av_bench.companions.synchrony import shuffled_note
 from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
-from t2av_bench.embedding import embed_missing
+from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.environment import environment
 from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
-from t2av_bench.metrics.groups import assign_groups
+from t2av_bench.metrics.groups import clip_number, grouped_by_number
 from t2av_bench.models.extractors import Extractor, get_extractor
 from t2av_bench.models.extractors.arithmetic import FULL, check_precision
 from t2av_bench.models.extractors.network import NetworkExtractor
@@ -63,14 +62,16 @@ from t2av_bench.records import (
 )
 from t2av_bench.results import Result
 from t2av_bench.scoring import GroupedStats, sample_notes, score_all
+from t2av_bench.shares import Station, check_everywhere, default_workers, embed_everywhere
 from t2av_bench.threads import few_threads_for_small_matrices
-from t2av_bench.uncertainty import Uncertainty, groups_wanted, uncertainty_notes, with_bias
+from t2av_bench.uncertainty import Uncertainty, groups_wanted, half_maps, uncertainty_notes, with_bias
 
 OnError = Literal["fail", "skip"]
 DEFAULT_MANIFEST = "t2av-mini"
 MODALITIES = ("audio", "video", "text")
 
 
+@same_outcome
 def evaluate(
     pred_dir: str | Path,
     manifest: str | Path | Manifest = DEFAULT_MANIFEST,
@@ -95,6 +96,7 @@ def evaluate(
     uncertainty: Uncertainty = "auto",
     seed: int = 0,
     progress: bool = True,
+    processes: Processes = ALONE,
 ) -> Result:
     """Score a folder of predictions against a manifest.
 
@@ -153,11 +155,15 @@ def evaluate(
         Of everything random.
     progress
         Whether to show progress bars when stderr is a terminal.
+    processes
+        Those that share the work, from :func:`t2av_bench.distributed.processes`; all of them must make this call, with
+        the same arguments. By default this process works alone, also where others run beside it, as in a training job.
 
     Returns
     -------
     Result
-        Scores with their sample sizes, and everything that decides what they mean.
+        Scores with their sample sizes, and everything that decides what they mean; the same in every process, and the
+        same bits as from a single one.
 
     Raises
     ------
@@ -182,13 +188,17 @@ def evaluate(
         known=("events",) if events is not None else (),
     )
     _check_options(on_error, uncertainty, batch_size, num_workers)
-    workers_n = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
+    workers_n = default_workers(processes) if num_workers is None else num_workers
     unpacked: dict[str, str] = {}
     if pack is not None:
         choices, unpacked = packed_choices(choices, pack, asked=metrics)
         cache = PackCache(cache.folder, pack)
     embedded = MODALITIES if pack is None else ("audio", "text") if captions else ("audio",)
-    extractors = make_extractors(choices, device, embedded, precision=precision, compile=compile)
+    extractors = make_extractors(choices, processes.device(device), embedded, precision=precision, compile=compile)
+    station = Station(cache, list(extractors.values()), batch_size, workers_n, progress and processes.leads)
+    if not processes.leads:
+        served: Result = processes.serve(station)
+        return served
 
     clips = list(benchmark.clips())
     matching = match_predictions(clips, pred_dir)
@@ -199,20 +209,21 @@ def evaluate(
         problems += caption_problems(captioned, extractors, cache)
 
     needs = file_needs(clips, references, matching, extractors)
-    checked = references.reported(check_files(needs, cache, num_workers=workers_n, progress=progress), matching)
+    checked = references.reported(check_everywhere(needs, station, processes), matching)
     problems += checked.problems
     scored = _settle(clips, problems, on_error)
 
     jobs = [clip_jobs(clip, references, matching, checked, extractors, captions or {}) for clip in scored]
-    failures = embed_missing(all_jobs(jobs), cache, batch_size=batch_size, num_workers=workers_n, progress=progress)
+    failures = embed_everywhere(all_jobs(jobs), station, processes)
     if failures:
         problems += extraction_problems(jobs, failures)
         scored = _settle(clips, problems, on_error)
         kept = {clip.clip_id for clip in scored}
         jobs = [job for job in jobs if job.clip_id in kept]
 
-    with few_threads_for_small_matrices(sum(extractor.dim for extractor in extractors.values())):
-        groups = assign_groups(len(jobs), groups_wanted(uncertainty), seed)
+    dim = sum(extractor.dim for extractor in extractors.values())
+    with few_threads_for_small_matrices(dim), large_matrices_on(device, dim):
+        groups = grouped_by_number([clip_number(job.clip_id) for job in jobs], groups_wanted(uncertainty), seed)
         reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
         generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
         sides = reference.whole, generated.whole
@@ -220,11 +231,12 @@ def evaluate(
         plain = score_all(choices, *sides, len(scored), influence=influence)
         plain = with_indices(plain, choices, jobs, cache, sides, seed, influence=influence)
         judged = with_bias(plain.scores, (reference, generated), plain.balance, uncertainty, seed)
-        contributions = clip_contributions(jobs, cache, choices.pooling, sides, plain)
+        halves = half_maps(plain, (reference, generated), groups, uncertainty)
+        found = clip_contributions(jobs, cache, choices.pooling, sides, plain, halves)
         clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance, events)
         companions = score_companions(choices.metrics, clip_set, seed, extractors, measures=measures_of(choices))
-    scores = choices.in_order(with_stderr(judged, contributions), companions.scores)
-    contributions = choices.in_order(contributions, companions.contributions)
+    scores = choices.in_order(with_stderr(judged, found), companions.scores)
+    contributions = choices.in_order(found.whole, companions.contributions)
 
     return Result(
         scores=scores,
@@ -257,6 +269,7 @@ def evaluate(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool_version=__version__,
         per_clip=by_clip(jobs, contributions),
+        clip_halves=by_clip(jobs, found.own_half),
         clip_values=by_clip(jobs, companions.clip_values),
         reference_pack=None if pack is None else pack_record(pack),
     )

@@ -12,19 +12,21 @@ from collections.abc import Generator, Iterator, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.errors import Problem, ProblemsError, T2AVBenchError, UsageError
 from t2av_bench.files import remove_leftovers, replacing
-from t2av_bench.generation_record import Sampling, agree_on_settings, settings_record
+from t2av_bench.generation_record import Sampling, agree_on_settings, check_settings, settings_record
 from t2av_bench.manifests import Clip, Manifest, load_manifest
 from t2av_bench.naming import locate_media
 from t2av_bench.progress import progress_bar
+from t2av_bench.shares import share_out
 from t2av_bench.workers import JobFailure, run_jobs, run_one
 
 if TYPE_CHECKING:
@@ -42,6 +44,7 @@ class Generated:
     kept_n: int
 
 
+@same_outcome
 def generate(
     checkpoint: str | Path,
     manifest: str | Path | Manifest,
@@ -54,6 +57,7 @@ def generate(
     device: str = "auto",
     num_workers: int = 1,
     progress: bool = True,
+    processes: Processes = ALONE,
 ) -> Generated:
     """Generate the sounds of a manifest's clips, as ``<clip_id>.wav`` (16 kHz, mono, 16 bit).
 
@@ -80,6 +84,8 @@ def generate(
         Processes that decode video; 0 decodes in this one.
     progress
         Whether to show a bar when stderr is a terminal.
+    processes
+        Those that share the clips, as in :func:`t2av_bench.evaluate`; ``out`` must be one folder for all of them.
 
     Raises
     ------
@@ -102,20 +108,72 @@ def generate(
     media = _media_of(clips, benchmark, data_dir) if sampling.video else {}
     folder = find_checkpoint(checkpoint)
     target = Path(out)
-    pipeline = load_pipeline(folder, device)
-    agree_on_settings(target, settings_record(folder, benchmark, sampling, pipeline))
+    pipeline = load_pipeline(folder, processes.device(device))
+    settings = settings_record(folder, benchmark, sampling, pipeline)
+    studio = _Studio(pipeline, media, target, settings, sampling, num_workers, progress and processes.leads)
+    if not processes.leads:
+        served: Generated = processes.serve(studio)
+        return served
+
+    # The first process begins the folder, before the others look at it.
+    agree_on_settings(target, settings)
     remove_leftovers(target)
     missing = {clip.clip_id for clip in clips if not (target / f"{clip.clip_id}.wav").is_file()}
-    problems: list[Problem] = []
-    with progress_bar(len(missing), "generate", "clip", wanted=progress) as bar:
-        for batch in _batches(pipeline, clips, missing, media, batch_size, num_workers, problems):
-            for clip, sound in zip(batch.clips, _sounds(pipeline, batch, sampling), strict=True):
-                if clip.clip_id in missing:
-                    write_wav(target / f"{clip.clip_id}.wav", sound)
-                    bar.update()
+    found = processes.each(_generate_share, studio, _shares(clips, missing, batch_size, processes.n))
+    problems = _in_order([problem for part in found for problem in part], clips)
     if problems:
         raise ProblemsError(f"{len(problems)} of {len(clips)} clips have no sound; all others are written", problems)
     return Generated(len(missing), len(clips) - len(missing))
+
+
+@dataclass(frozen=True)
+class _Studio:
+    """What a process generates with."""
+
+    pipeline: T2AVPipeline
+    media: dict[str, Path]
+    target: Path
+    settings: dict[str, Any]
+    sampling: Sampling
+    num_workers: int
+    progress: bool
+
+
+class _Share(NamedTuple):
+    """What a process generates: the missing ones of the clips, in groups that go through the networks together."""
+
+    groups: Sequence[Sequence[Clip]]
+    missing: Set[str]
+
+
+def _shares(clips: Sequence[Clip], missing: Set[str], batch_size: int, n: int) -> list[_Share]:
+    """Divide the groups that have a missing clip by their duration.
+
+    Groups are cut from all clips, of one length each: a run that goes on where another stopped computes each sound in
+    the company it would have had. They are smaller than a batch where that gives every process one.
+    """
+    size = max(1, min(batch_size, -(-len(clips) // n)))
+    by_length: dict[float, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        by_length[clip.duration_s].append(clip)
+    groups = [members[first : first + size] for members in by_length.values() for first in range(0, len(members), size)]
+    wanted = [group for group in groups if any(clip.clip_id in missing for clip in group)]
+    shares = share_out([sum(clip.duration_s for clip in group) for group in wanted], n)
+    return [_Share([wanted[place] for place in share], missing) for share in shares]
+
+
+def _generate_share(studio: _Studio, share: _Share) -> list[Problem]:
+    """Write the sounds of a process's clips."""
+    check_settings(studio.target, studio.settings)
+    problems: list[Problem] = []
+    count = sum(clip.clip_id in share.missing for clip in chain(*share.groups))
+    with progress_bar(count, "generate", "clip", wanted=studio.progress) as bar:
+        for batch in _batches(studio, share.groups, share.missing, problems):
+            for clip, sound in zip(batch.clips, _sounds(studio, batch), strict=True):
+                if clip.clip_id in share.missing:
+                    write_wav(studio.target / f"{clip.clip_id}.wav", sound)
+                    bar.update()
+    return problems
 
 
 def generate_one(
@@ -208,6 +266,12 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).strip().rstrip(".")
 
 
+def _in_order(problems: Sequence[Problem], clips: Sequence[Clip]) -> list[Problem]:
+    """Return problems in the order of the clips."""
+    places = {clip.clip_id: place for place, clip in enumerate(clips)}
+    return sorted(problems, key=lambda problem: places[problem.clip_id])
+
+
 @dataclass(frozen=True)
 class _Batch:
     clips: tuple[Clip, ...]
@@ -225,31 +289,18 @@ def _media_of(clips: Sequence[Clip], benchmark: Manifest, data_dir: str | Path |
 
 
 def _batches(
-    pipeline: T2AVPipeline,
-    clips: Sequence[Clip],
-    missing: Set[str],
-    media: dict[str, Path],
-    batch_size: int,
-    num_workers: int,
-    problems: list[Problem],
+    studio: _Studio, groups: Sequence[Sequence[Clip]], missing: Set[str], problems: list[Problem]
 ) -> Iterator[_Batch]:
-    """Yield clips of one length together, with their pictures; those that cannot be read go to ``problems``.
-
-    Batches are cut from all clips, and those without a missing one are passed over: a run that goes on where another
-    stopped computes each sound in the company it would have had.
-    """
-    by_length: dict[float, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        by_length[clip.duration_s].append(clip)
-    for length_s, members in by_length.items():
-        groups = [members[first : first + batch_size] for first in range(0, len(members), batch_size)]
-        wanted = [group for group in groups if any(clip.clip_id in missing for clip in group)]
-        with closing(_read(pipeline, list(chain(*wanted)), media, length_s, num_workers)) as read:
+    """Yield the groups with their pictures; missing clips that cannot be read go to ``problems``."""
+    for length_s, alike in groupby(groups, lambda group: group[0].duration_s):
+        wanted = list(alike)
+        with closing(_read(studio, list(chain(*wanted)), length_s)) as read:
             for group in wanted:
                 found = list(islice(read, len(group)))
                 for clip, pictures in found:
                     if isinstance(pictures, JobFailure) and clip.clip_id in missing:
-                        problems.append(Problem(clip.clip_id, "unreadable", str(media[clip.clip_id]), pictures.reason))
+                        path = str(studio.media[clip.clip_id])
+                        problems.append(Problem(clip.clip_id, "unreadable", path, pictures.reason))
                 readable = [(clip, pictures) for clip, pictures in found if not isinstance(pictures, JobFailure)]
                 if any(clip.clip_id in missing for clip, _ in readable):
                     yield _batch(readable)
@@ -260,21 +311,19 @@ def _batch(members: Sequence[tuple[Clip, Any]]) -> _Batch:
     return _Batch(clips, None if pictures[0] is None else np.stack(pictures))
 
 
-def _read(
-    pipeline: T2AVPipeline, clips: Sequence[Clip], media: dict[str, Path], length_s: float, num_workers: int
-) -> Generator[tuple[Clip, Any], None, None]:
+def _read(studio: _Studio, clips: Sequence[Clip], length_s: float) -> Generator[tuple[Clip, Any], None, None]:
     """Yield clips in order with their pictures, None without video; decoding runs ahead in worker processes."""
     from t2av_bench.models.t2av.inputs import checked_length_s
     from t2av_bench.models.t2av.reading import read_pictures
 
     checked_length_s(length_s)
-    if not media:
+    if not studio.media:
         yield from ((clip, None) for clip in clips)
         return
-    jobs = [pipeline.picture_job(media[clip.clip_id], length_s, clip.start_s) for clip in clips]
+    jobs = [studio.pipeline.picture_job(studio.media[clip.clip_id], length_s, clip.start_s) for clip in clips]
     early: dict[int, Any] = {}
     done_n = 0
-    with closing(run_jobs(read_pictures, jobs, num_workers=num_workers)) as outcomes:
+    with closing(run_jobs(read_pictures, jobs, num_workers=studio.num_workers)) as outcomes:
         for index, outcome in outcomes:
             early[index] = outcome
             # In the order of the clips, so that batches are the same in every run.
@@ -283,14 +332,14 @@ def _read(
                 done_n += 1
 
 
-def _sounds(pipeline: T2AVPipeline, batch: _Batch, sampling: Sampling) -> Float32Array:
+def _sounds(studio: _Studio, batch: _Batch) -> Float32Array:
     from t2av_bench.models.t2av.sampling import clip_generator
 
-    found: Float32Array = pipeline(
+    found: Float32Array = studio.pipeline(
         [clip.caption for clip in batch.clips],
         frames=batch.pictures,
         audio_length_in_s=batch.clips[0].duration_s,
-        generator=[clip_generator(sampling.seed, clip.clip_id) for clip in batch.clips],
-        **sampling.call_options(),
+        generator=[clip_generator(studio.sampling.seed, clip.clip_id) for clip in batch.clips],
+        **studio.sampling.call_options(),
     ).audios
     return found

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
     from t2av_bench.models.t2av import T2AVPipeline
 
 SETTINGS_FILE = "generation.json"
+# How long a file server may take to show a new file to another machine.
+_APPEARS_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -89,11 +94,45 @@ def agree_on_settings(target: Path, settings: dict[str, Any]) -> None:
     """
     path = target / SETTINGS_FILE
     target.mkdir(parents=True, exist_ok=True)
+    # In this order: another process, with another shard, may just be beginning, and it writes the record first.
+    has_sounds = any(target.glob("*.wav"))
     if not path.is_file():
-        if any(target.glob("*.wav")):
+        if has_sounds:
             raise UsageError(f"{target} holds WAV files but no {SETTINGS_FILE}; give an empty or a new folder")
-        with replacing(path) as temporary:
-            temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        _write_first(path, json.dumps(settings, indent=2) + "\n")
+    _compare(path, settings)
+
+
+def check_settings(target: Path, settings: dict[str, Any]) -> None:
+    """Check in another process that a folder was begun with the same settings.
+
+    Raises
+    ------
+    UsageError
+        If it was not, or this process sees another folder there.
+    """
+    path = target / SETTINGS_FILE
+    end_s = time.monotonic() + _APPEARS_S
+    while not path.is_file():
+        if time.monotonic() > end_s:
+            raise UsageError(f"{target} must be one folder that all processes see; {SETTINGS_FILE} is not in it here")
+        time.sleep(0.1)
+    _compare(path, settings)
+
+
+def _write_first(path: Path, text: str) -> None:
+    """Write a file, unless another process is first."""
+    with suppress(FileExistsError), replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:
+            pass  # a file system without links, where of two at once the last one wins
+
+
+def _compare(path: Path, settings: dict[str, Any]) -> None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -102,7 +141,7 @@ def agree_on_settings(target: Path, settings: dict[str, Any]) -> None:
         raise UsageError(f"{path} is no record of this command; give a new folder")
     differing = _differences(found, settings)
     if differing:
-        raise UsageError(f"{target} was begun with other settings ({'; '.join(differing)}); give a new folder")
+        raise UsageError(f"{path.parent} was begun with other settings ({'; '.join(differing)}); give a new folder")
 
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

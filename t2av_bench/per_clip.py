@@ -1,9 +1,10 @@
 """The table beside a result that holds what each clip adds to each score.
 
 A result file stays small; its clips lie beside it in ``<result>.per_clip.csv``: the column ``clip_id``, one column per
-score with the clip's contribution to it, and one named ``<score> value`` per score that is a mean over clips, with the
-clip's own value, empty where it is undefined. Every digit is kept. The result records the table's name and SHA-256, so
-that a table of another run is noticed instead of compared.
+score with the clip's contribution to it, one named ``<score> half`` per score whose error is of second order, with the
+contribution by the influence function of the clip's own half, and one named ``<score> value`` per score that is a mean
+over clips, with the clip's own value, empty where it is undefined. Every digit is kept. The result records the table's
+name and SHA-256, so that a table of another run is noticed instead of compared.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from t2av_bench.errors import ResultError, TableError
 PerClip = dict[str, dict[str, float]]
 """Clip id to score name to number, in the unit of the score."""
 _VALUE = " value"
+_HALF = " half"
 
 
 class ClipTable(NamedTuple):
@@ -30,11 +32,14 @@ class ClipTable(NamedTuple):
     ----------
     contributions
         Of each clip to each score that has a standard error.
+    own_half
+        The same by the influence function of the clip's own half, for errors of second order.
     values
         Each clip's own value of each score that is a mean over clips, without the clips it is undefined for.
     """
 
     contributions: PerClip
+    own_half: PerClip
     values: PerClip
 
 
@@ -45,10 +50,13 @@ def per_clip_csv(table: ClipTable, scores: Sequence[str]) -> str:
     valued = [name for name in scores if any(name in values for values in table.values.values())]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["clip_id", *names, *(name + _VALUE for name in valued)])
+    halved = [name for name in names if any(name in own for own in table.own_half.values())]
+    writer.writerow(["clip_id", *names, *(name + _HALF for name in halved), *(name + _VALUE for name in valued)])
     for clip_id, contributions in table.contributions.items():
-        own = table.values.get(clip_id, {})
-        cells = [*(contributions[name] for name in names), *(own.get(name) for name in valued)]
+        halves, own = table.own_half.get(clip_id, {}), table.values.get(clip_id, {})
+        cells: list[float | None] = [contributions[name] for name in names]
+        cells += [halves[name] for name in halved]
+        cells += [own.get(name) for name in valued]
         writer.writerow([clip_id, *("" if cell is None else repr(float(cell)) for cell in cells)])
     return out.getvalue()
 
@@ -109,20 +117,24 @@ def _find(result: Path, name: str) -> Path:
 
 
 def _parsed(path: Path, scores: Sequence[str]) -> ClipTable:
-    parsed = ClipTable({}, {})
+    parsed = ClipTable({}, {}, {})
     try:
         table = read_table(path, ["clip_id"])
         columns = [column for column in table.columns if column != "clip_id"]
         for column in columns:
-            if column.removesuffix(_VALUE) not in scores:
-                raise ResultError(f"{path}: the result has no score {column.removesuffix(_VALUE)!r}")
-        names = [column for column in columns if not column.endswith(_VALUE)]
+            name = column.removesuffix(_VALUE).removesuffix(_HALF)
+            if name not in scores:
+                raise ResultError(f"{path}: the result has no score {name!r}")
+        names = [column for column in columns if not column.endswith((_VALUE, _HALF))]
+        halved = [column for column in columns if column.endswith(_HALF)]
         valued = [column for column in columns if column.endswith(_VALUE)]
         for row in table.rows:
             clip_id = row.cells["clip_id"]
             if clip_id in parsed.contributions:
                 raise ResultError(f"{table.at(row, 'clip_id')}: {clip_id!r} stands there twice")
             parsed.contributions[clip_id] = {name: table.number(row, name) for name in names}
+            if halved:
+                parsed.own_half[clip_id] = {c.removesuffix(_HALF): table.number(row, c) for c in halved}
             own = {c.removesuffix(_VALUE): table.number(row, c) for c in valued if row.cells[c]}
             if own:
                 parsed.values[clip_id] = own

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from typing import Any
 
 
@@ -31,7 +32,7 @@ def progress_bar(total: int, what: str, unit: str, wanted: bool = True) -> Any:
         return _NoBar()
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=what, unit=unit, leave=False)
+    return _steady(tqdm(total=total, desc=what, unit=unit, leave=False))
 
 
 def byte_bar(total: int | None, start: int, what: str, wanted: bool = True) -> Any:
@@ -39,7 +40,7 @@ def byte_bar(total: int | None, start: int, what: str, wanted: bool = True) -> A
     from tqdm import tqdm
 
     shown = wanted and sys.stderr.isatty()
-    return tqdm(
+    bar = tqdm(
         total=total,
         initial=start,
         desc=what,
@@ -49,3 +50,12 @@ def byte_bar(total: int | None, start: int, what: str, wanted: bool = True) -> A
         disable=not shown,
         leave=False,
     )
+    return _steady(bar)
+
+
+def _steady(bar: Any) -> Any:
+    """Let a bar count by a clock that nobody sets: it would stand still while the other one goes back."""
+    if not bar.disable:
+        bar._time = time.monotonic
+        bar.start_t = bar.last_print_t = bar._time()
+    return bar

@@ -24,7 +24,9 @@ _COLUMN_TYPES = {
     "kind": "object",
     "higher_is_better": "bool",
     **dict.fromkeys(("version", "n_clips", "n_windows", "d", "rank", "n_undefined"), "Int64"),
-    **dict.fromkeys(("corrected", "fd_infinity", "floor", "floor_spread", "floor_score"), "float64"),
+    **dict.fromkeys(
+        ("corrected", "corrected_stderr", "fd_infinity", "floor", "floor_spread", "floor_score"), "float64"
+    ),
 }
 
 
@@ -37,7 +39,9 @@ class Score:
     value
         The score.
     stderr
-        Standard error, clustered by clip; None where it is not estimated.
+        Standard error over clips; None where it is not estimated. Of a distance of at least 4 d windows and 8 clips it
+        is of second order (``settings["stderr"]``), of other Fréchet scores of first order and rather too large
+        (:mod:`t2av_bench.metrics.uncertainty`).
     kind
         As of :data:`t2av_bench.metrics.METRICS`: ``raw`` or ``balanced`` squared Fréchet distance, alignment ``index``,
         or the kind of a companion.
@@ -55,7 +59,10 @@ class Score:
         any distance. An estimate, which may fall slightly below 0 where the truth is near 0. ``settings["correction"]``
         says how it was made: ``quarter-split`` (from 4 d windows and 8 clips on) or ``half-split``, which leaves some
         of that part in place where windows of a clip resemble each other; see
-        :func:`~t2av_bench.metrics.groups.grouped_correction`. ``stderr`` serves as its standard error.
+        :func:`~t2av_bench.metrics.groups.grouped_correction`.
+    corrected_stderr
+        Standard error of ``corrected``: ± 1.96 of it cover the distance of very many clips in 92 to 98 % of
+        simulations. None where a bias of unknown size is left.
     fd_infinity
         The same, estimated by another way: extrapolated over subsets of clips. Noisier.
     floor, floor_spread
@@ -84,6 +91,7 @@ class Score:
     rank: int | None = None
     n_undefined: int = 0
     corrected: float | None = None
+    corrected_stderr: float | None = None
     fd_infinity: float | None = None
     floor: float | None = None
     floor_spread: float | None = None
@@ -120,6 +128,9 @@ class Result:
         :func:`t2av_bench.contributions.clip_contributions`. Without the scores that have no standard error. Not part
         of the result file, which stays small, nor of equality: :meth:`save` writes it as a table beside the file, and
         :meth:`load` reads it if asked to.
+    clip_halves
+        As ``per_clip``, by the influence functions of the clip's own half: what standard errors of second order need.
+        Kept as ``per_clip`` is.
     clip_values
         Clip id to the clip's own value of each score that is a mean over clips, such as ``KL-softmax``; without the
         clips it is undefined for. Kept as ``per_clip`` is.
@@ -146,6 +157,7 @@ class Result:
     tool_version: str
     schema_version: int = field(default=SCHEMA_VERSION)
     per_clip: PerClip = field(default_factory=dict, compare=False, repr=False)
+    clip_halves: PerClip = field(default_factory=dict, compare=False, repr=False)
     clip_values: PerClip = field(default_factory=dict, compare=False, repr=False)
     per_clip_file: dict[str, str] | None = field(default=None, compare=False, repr=False)
     reference_pack: dict[str, Any] | None = None
@@ -157,8 +169,8 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of the result file."""
-        record = asdict(replace(self, scores={}, per_clip={}, clip_values={}))
-        del record["per_clip"], record["clip_values"]
+        record = asdict(replace(self, scores={}, per_clip={}, clip_halves={}, clip_values={}))
+        del record["per_clip"], record["clip_halves"], record["clip_values"]
         for optional in ("per_clip_file", "reference_pack"):
             if record[optional] is None:
                 del record[optional]
@@ -200,7 +212,7 @@ class Result:
         write_text(Path(path), self._clip_table())
 
     def _clip_table(self) -> str:
-        return per_clip_csv(ClipTable(self.per_clip, self.clip_values), list(self.scores))
+        return per_clip_csv(ClipTable(self.per_clip, self.clip_halves, self.clip_values), list(self.scores))
 
     def worst_clips(self, score: str, count: int) -> list[tuple[str, float]]:
         """Return the clips that harm a score most, worst first, each with its contribution.
@@ -267,7 +279,7 @@ class Result:
         if not per_clip:
             return result
         table = read_per_clip(Path(path), result.per_clip_file, list(result.scores))
-        return replace(result, per_clip=table.contributions, clip_values=table.values)
+        return replace(result, per_clip=table.contributions, clip_halves=table.own_half, clip_values=table.values)
 
 
 def check_result(record: Any, where: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -127,6 +128,29 @@ def write_text(path: Path, text: str) -> None:
             temporary.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def check_writable(path: Path) -> None:
+    """Raise before any costly work if a file could not be written.
+
+    Raises
+    ------
+    ResultError
+        As :func:`write_text` would; a disk may still fill up later.
+    """
+    try:
+        if path.is_dir():
+            raise ResultError(f"{path}: cannot be written (it is a folder)")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(_ProbedError), replacing(path) as temporary:
+            temporary.touch()
+            raise _ProbedError
+    except OSError as error:
+        raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+class _ProbedError(Exception):
+    """Keeps a probe from taking the place of the file."""
 
 
 @lru_cache(maxsize=8)

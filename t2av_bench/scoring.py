@@ -170,6 +170,21 @@ class Scored(NamedTuple):
     maps: dict[str, InfluenceMap | RePairedIndexMap]
 
 
+class HalfMaps(NamedTuple):
+    """Influence functions fitted on either half of the clips alone.
+
+    Attributes
+    ----------
+    maps
+        Score name to those of the first half and of the second; only scores whose errors are of second order.
+    halves
+        Half of each clip, 0 or 1, shape (clips,).
+    """
+
+    maps: dict[str, tuple[InfluenceMap, InfluenceMap]]
+    halves: npt.NDArray[np.intp]
+
+
 def score_all(
     protocol: Protocol, reference: SideStats, generated: SideStats, n_clips: int, *, influence: bool = True
 ) -> Scored:

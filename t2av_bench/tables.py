@@ -53,18 +53,19 @@ def format_worst(result: Result, count: int, score: str | None = None) -> str:
     count
         Number of clips.
     score
-        By default FAVD, or the first score if there is none.
+        By default FAVD, or the first score of which it is known what each clip adds.
 
     Raises
     ------
     UsageError
         If the result has no such score.
     """
-    name = score or ("FAVD" if "FAVD" in result.scores else next(iter(result.scores), ""))
+    known = {name for contributions in result.per_clip.values() for name in contributions}
+    name = score or next((name for name in ("FAVD", *result.scores) if name in known), next(iter(result.scores), ""))
     if name not in result.scores:
         reason = result.absent.get(name, "it was not computed")
         raise UsageError(f"the result has no {name or 'score'} to rank clips by: {reason}")
-    if not any(name in contributions for contributions in result.per_clip.values()):
+    if name not in known:
         raise UsageError(f"what each clip adds to {name} is not known; choose a score with a standard error")
     worst = result.worst_clips(name, count)
     if not worst:
@@ -112,7 +113,11 @@ KIND_TITLES = {
 
 def _judgement(score: Score, column: str) -> str:
     value = getattr(score, _COLUMNS[column])
-    return "" if value is None else number(value)
+    if value is None:
+        return ""
+    if column == "corrected" and score.corrected_stderr is not None:
+        return f"{number(value)} ± {number(score.corrected_stderr, 2)}"
+    return number(value)
 
 
 def _grouped(lines: Sequence[str], scores: Sequence[Score]) -> list[str]:
@@ -183,7 +188,7 @@ def _cell(result: Result, name: str) -> str:
 
 
 def _csv(results: Sequence[Result]) -> str:
-    judged = ["corrected", "fd_infinity", "floor", "floor_score"]
+    judged = ["corrected", "corrected_stderr", "fd_infinity", "floor", "floor_score"]
     sizes = ["n_clips", "n_windows", "d", "rank", "n_undefined"]
     numbers = ["value", "stderr", *judged, *sizes]
     rows = [

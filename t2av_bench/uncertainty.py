@@ -11,23 +11,28 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import METRICS, Balance, MetricSpec
 from t2av_bench.metrics.groups import (
+    GROUPS_N,
     GroupedSides,
     check_correctable,
     check_extrapolable,
+    enough_for_second_order,
     grouped_correction,
     grouped_floor,
     grouped_infinity,
 )
+from t2av_bench.metrics.influence import InfluenceMap
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.results import Score
-from t2av_bench.scoring import GroupedStats, SideStats
+from t2av_bench.scoring import GroupedStats, HalfMaps, Scored, SideStats
 from t2av_bench.threads import SMALL_DIM
 
 Uncertainty = Literal["auto", "full", "stderr", "none"]
-GROUPS_N = 8
 # A distance is large, and takes long, when its matrices have more than SMALL_DIM rows: fewer groups then.
 _LARGE_GROUPS_N = 4
 _NOT_COMPUTED = "not computed with --uncertainty none (uncertainty='none')"
@@ -37,6 +42,50 @@ _LEFT_OUT = "takes long for {n} windows with d = {d}: computed with --uncertaint
 def groups_wanted(level: Uncertainty) -> int:
     """Return the number of groups of clips that a level needs statistics of."""
     return 1 if level == "none" else GROUPS_N
+
+
+def half_maps(
+    scored: Scored,
+    sides: tuple[GroupedStats, GroupedStats],
+    groups: npt.NDArray[np.intp],
+    level: Uncertainty,
+) -> HalfMaps:
+    """Fit the influence functions that errors of second order need.
+
+    They are for distances of at least 4 d windows and 8 clips, and as quick as the correction; others keep errors of
+    first order, which are too large rather than too small, and so do indices, where these are 1.0 to 1.2 times the
+    spread.
+
+    Parameters
+    ----------
+    scored
+        The scores with their influence functions.
+    sides
+        Statistics of the reference and of the generated side.
+    groups
+        Group of each clip; the halves are those of :class:`~t2av_bench.scoring.GroupedStats`.
+    level
+        As for :func:`with_bias`.
+    """
+    maps = {}
+    for name in scored.maps:
+        score, spec = scored.scores[name], METRICS[name]
+        quick = level == "full" or not is_large(score)
+        enough = enough_for_second_order(score.n_windows, score.d or 0, len(sides[0].groups))
+        if score.kind == "index" or not quick or not enough:
+            continue
+        halves = (
+            [score_stats(spec, half.of(spec), scored.balance) for half in pair]
+            for pair in zip(*(side.halves for side in sides), strict=True)
+        )
+        first, second = (InfluenceMap.fit(*pair) for pair in halves)
+        maps[name] = first, second
+    return HalfMaps(maps, groups % 2)
+
+
+def is_large(score: Score) -> bool:
+    """Say whether a distance takes long."""
+    return min(score.n_windows, score.d or 0) > SMALL_DIM
 
 
 def with_bias(
@@ -103,25 +152,24 @@ class _Judge:
         return replace(self.score, **found, withheld=withheld)
 
     def _floor(self) -> dict[str, float | None]:
-        halves = self._grouped([side.halves for side in self.sides]) if self._is_large else self._groups
-        floor = grouped_floor(halves, with_score=not self._is_large or self.level == "full")
+        halves = self._grouped([side.halves for side in self.sides]) if is_large(self.score) else self._groups
+        floor = grouped_floor(halves, with_score=not is_large(self.score) or self.level == "full")
         return {"floor": floor.value, "floor_spread": floor.spread, "floor_score": floor.score}
 
     def _corrected(self) -> dict[str, Any]:
         check_correctable(self.score.n_windows, self.score.d or 0)
         corrected = grouped_correction(self._subsets(), self.score.value)
-        return {"corrected": corrected.value, "settings": {**self.score.settings, "correction": corrected.method}}
+        settings = {**self.score.settings, "correction": corrected.method}
+        if corrected.method == "quarter-split":
+            settings["half_split_corrected"] = corrected.half_split
+        return {"corrected": corrected.value, "settings": settings}
 
     def _fd_infinity(self) -> dict[str, float | None]:
         check_extrapolable(self.score.n_windows, self.score.d or 0, len(self.sides[0].groups))
         return {"fd_infinity": grouped_infinity(self._subsets(), self.score.value, self.seed)}
 
-    @property
-    def _is_large(self) -> bool:
-        return min(self.score.n_windows, self.score.d or 0) > SMALL_DIM
-
     def _subsets(self) -> GroupedSides:
-        if not self._is_large:
+        if not is_large(self.score):
             return self._groups
         if self.level == "auto":
             raise MetricError(_LEFT_OUT.format(n=self.score.n_windows, d=self.score.d))

@@ -62,7 +62,13 @@ def test_the_inception_score_is_of_the_generated_set_and_records_its_splits():
     expected = inception_score(np.concatenate(generated))
     assert score.value == expected.mean
     assert score.settings == {"splits": 10, "seed": 2020, "std_over_splits": expected.std}
-    assert score.stderr is None
+    assert score.stderr is not None
+    assert 0 < score.stderr < expected.mean
+
+
+def test_the_inception_score_of_few_clips_has_no_error_and_says_why():
+    score = score_companions(["IS"], clip_set({"logits": drawn(19, 7, 0)}, {"logits": drawn(19, 7, 1)}), 5).scores["IS"]
+    assert (score.stderr, score.withheld["stderr"]) == (None, "needs at least 2 clips in each of 10 parts")
 
 
 def test_the_kernel_distance_takes_its_bandwidth_from_the_reference():

@@ -20,8 +20,7 @@ import t2av_bench as tb
 from t2av_bench.comparison_tables import format_comparison
 from t2av_bench.errors import ComparisonError, UsageError
 from t2av_bench.metrics import frechet_distance
-from t2av_bench.metrics.influence import frechet_influence
-from t2av_bench.metrics.uncertainty import clip_contributions
+from t2av_bench.metrics.halves import frechet_contributions
 from t2av_bench.results import Result
 from t2av_bench.schemas import first_violation
 
@@ -117,9 +116,15 @@ def test_a_system_does_not_differ_from_its_copy():
 
 
 def frechet_result(name: str, x: Array, y: Array, clips: npt.NDArray[np.intp]) -> Result:
-    found = clip_contributions(frechet_influence(x, y), clips, clips)
-    per_clip = {str(clip): {"FAD": float(v)} for clip, v in zip(found.clips, found.values, strict=True)}
-    return made_result(name, {"FAD": frechet_distance(x, y)}, per_clip)
+    """Return a result with errors of second order where there are 4 d windows."""
+    found = frechet_contributions(x, y, clips, clips)
+    columns = [
+        {str(clip): {"FAD": float(v)} for clip, v in zip(found.clips, values, strict=True)}
+        for values in (found.values, found.own_half)
+        if values is not None
+    ]
+    result = made_result(name, {"FAD": frechet_distance(x, y)}, columns[0])
+    return replace(result, clip_halves=columns[1]) if len(columns) > 1 else result
 
 
 def two_systems(seed: int, clips_n: int, d: int, worse: float, *, families: float = 0.0) -> list[Result]:
@@ -159,16 +164,37 @@ def test_rounding_is_no_difference():
 
 
 @pytest.mark.parametrize(("clips_n", "d"), SIZES)
-def test_equally_good_systems_differ_in_at_most_one_run_of_twenty(clips_n: int, d: int):
+def test_equally_good_systems_differ_in_one_run_of_twenty(clips_n: int, d: int):
+    """To second order from 4 windows per dimension on; with fewer, at most in one of twenty."""
     runs = 400
-    rejected = [tb.compare(two_systems(seed, clips_n, d, 0.0)).tests[0].p_value < 0.05 for seed in range(runs)]
-    # 5 % and two standard deviations of 400 draws; that it is not far below needs d small for the clips.
+    results = [two_systems(seed, clips_n, d, 0.0) for seed in range(runs)]
+    rejected = [tb.compare(both).tests[0].p_value < 0.05 for both in results]
+    # 5 % and two standard deviations of 400 draws.
     assert np.mean(rejected) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / runs)
+    assert bool(results[0][0].clip_halves) == (4 * clips_n >= 4 * d)
+    if results[0][0].clip_halves:
+        assert np.mean(rejected) >= 0.02
+
+
+def test_errors_of_second_order_find_more_than_those_of_first():
+    """A worse system is found more often, and results of other seeds, whose halves differ, still compare."""
+    found = []
+    for seed in range(60):
+        first, second = two_systems(seed, 64, 24, 0.3)
+        variants = [second, replace(second, clip_halves={}), replace(second, seed=1)]
+        found.append([tb.compare([first, other]).tests[0].stderr for other in variants])
+    errors = np.array(found)
+    assert (errors[:, 0] <= errors[:, 1]).all()
+    np.testing.assert_array_equal(errors[:, 1], errors[:, 2])
+    assert errors[:, 0].mean() < 0.9 * errors[:, 1].mean()
 
 
 @pytest.mark.slow
-def test_the_level_holds_for_clips_of_several_families():
-    rejected = [tb.compare(two_systems(seed, 64, 6, 0.0, families=4.0)).tests[0].p_value < 0.05 for seed in range(400)]
+@pytest.mark.parametrize(("clips_n", "d"), [(64, 6), (64, 32)])
+def test_the_level_holds_for_clips_of_several_families(clips_n: int, d: int):
+    rejected = [
+        tb.compare(two_systems(seed, clips_n, d, 0.0, families=4.0)).tests[0].p_value < 0.05 for seed in range(400)
+    ]
     assert np.mean(rejected) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / 400)
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,14 +21,17 @@ import t2av_bench as tb
 from t2av_bench import alignment, contributions, scoring
 from t2av_bench.alignment import with_indices
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.contributions import clip_contributions, with_stderr
+from t2av_bench.contributions import ClipContributions, clip_contributions, with_stderr
 from t2av_bench.manifests import Manifest
 from t2av_bench.manifests.mini import render
 from t2av_bench.manifests.mini.predictions import write_prediction_sets
 from t2av_bench.metrics import METRICS, joint_score, pairing
+from t2av_bench.metrics.groups import clip_number, grouped_by_number
+from t2av_bench.metrics.halves import frechet_contributions, frechet_errors
 from t2av_bench.metrics.uncertainty import contributions_stderr
 from t2av_bench.protocol import Protocol
 from t2av_bench.scoring import ClipJobs, Scored, gather, score_all
+from t2av_bench.uncertainty import half_maps
 
 Array = npt.NDArray[np.float64]
 Rows = dict[str, Array]
@@ -182,7 +186,7 @@ class Synthetic:
         sides = tuple(gather(self.clips, NOWHERE, self.protocol, generated=side) for side in (False, True))
         scored = score_all(self.protocol, *sides, len(self.clips))
         scored = with_indices(scored, self.protocol, self.clips, NOWHERE, sides, seed=0)  # type: ignore[arg-type]
-        return scored, clip_contributions(self.clips, NOWHERE, "window", sides, scored)  # type: ignore[arg-type]
+        return scored, clip_contributions(self.clips, NOWHERE, "window", sides, scored).whole  # type: ignore[arg-type]
 
     def left_out(self, clip: int, scored: Scored) -> list[float]:
         """Scores without one clip, in the same balance; its partners in every re-pairing are put together."""
@@ -215,12 +219,46 @@ def test_the_error_is_that_of_a_jackknife_over_clips(monkeypatch: pytest.MonkeyP
     left_out = np.array([synthetic.left_out(clip, scored) for clip in range(count)])
     jackknife = np.sqrt((count - 1) / count * np.square(left_out - left_out.mean(axis=0)).sum(axis=0))
     for expected, value_without, (name, score) in zip(
-        jackknife, left_out.T, with_stderr(scored.scores, found).items(), strict=True
+        jackknife, left_out.T, with_stderr(scored.scores, ClipContributions(found, {})).items(), strict=True
     ):
         assert score.stderr == pytest.approx(expected, rel=0.1), name
         # What a pair of the re-pairing has as a pair is lost and won again when its neighbours are put together.
         alike = 0.97 if METRICS[name].kind == "index" else 0.99
         assert np.corrcoef(found[name], score.value - value_without)[0, 1] > alike, name
+
+
+def test_contributions_by_halves_are_those_of_the_rows(monkeypatch: pytest.MonkeyPatch):
+    sides = synthetic_clips(40)
+    synthetic = Synthetic(monkeypatch, sides)
+    ids = [clip.clip_id for clip in synthetic.clips]
+    groups = grouped_by_number([clip_number(clip_id) for clip_id in ids], 8, seed=0)
+    grouped = tuple(
+        scoring.GroupedStats.gather(synthetic.clips, NOWHERE, synthetic.protocol, groups, generated=side)
+        for side in (False, True)
+    )
+    whole = tuple(side.whole for side in grouped)
+    scored = score_all(synthetic.protocol, *whole, 40)
+    halves = half_maps(scored, grouped, groups, "auto")  # type: ignore[arg-type]
+    found = clip_contributions(synthetic.clips, NOWHERE, "window", whole, scored, halves)  # type: ignore[arg-type]
+    assert set(found.own_half) == {name for name in FRECHET if METRICS[name].kind != "index"}
+    rows = [np.concatenate([clip["audio"] for clip in side]) for side in sides]
+    clips = np.repeat(ids, [len(clip["audio"]) for clip in sides[0]])
+    expected = frechet_contributions(*rows, clips, clips)
+    assert expected.own_half is not None
+    places = np.argsort(ids)
+    np.testing.assert_allclose(found.whole["FAD"][places], expected.values, atol=1e-12)
+    np.testing.assert_allclose(found.own_half["FAD"][places], expected.own_half, atol=1e-12)
+    errors = frechet_errors(*rows, clips, clips)
+    plain = scored.scores["FAD"]
+    assert with_stderr({"FAD": plain}, found)["FAD"].stderr == pytest.approx(errors.stderr)
+    right = replace(plain, corrected=0.5, settings={"half_split_corrected": 0.5})
+    assert with_stderr({"FAD": right}, found)["FAD"].corrected_stderr == pytest.approx(errors.corrected)
+    biased = with_stderr({"FAD": replace(right, settings={"half_split_corrected": 50.0})}, found)["FAD"]
+    assert biased.corrected_stderr is None
+    assert "a bias larger than it may be left" in biased.withheld["corrected_stderr"]
+    few = with_stderr({"FAD": right}, ClipContributions(found.whole, {}))["FAD"]
+    assert few.stderr == pytest.approx(contributions_stderr(expected.values))
+    assert "fewer than 4 d windows or 8 clips" in few.withheld["corrected_stderr"]
 
 
 def test_the_size_of_batches_changes_nothing_but_rounding(monkeypatch: pytest.MonkeyPatch):

@@ -113,6 +113,15 @@ def test_scores_without_contributions_have_no_column(tmp_path: Path):
     assert Result.load(tmp_path / "r.json", per_clip=True).per_clip == result.per_clip
 
 
+def test_contributions_by_halves_are_kept_where_there_are_any(tmp_path: Path):
+    result = result_of_values("a", FAD=np.arange(3.0), KL=np.arange(3.0))
+    halves = {clip_id: {"FAD": 1 / 7} for clip_id in result.per_clip}
+    replace(result, clip_halves=halves).save(tmp_path / "r.json")
+    assert (tmp_path / "r.per_clip.csv").read_text().splitlines()[0] == "clip_id,FAD,KL,FAD half"
+    loaded = Result.load(tmp_path / "r.json", per_clip=True)
+    assert (loaded.per_clip, loaded.clip_halves, loaded.clip_values) == (result.per_clip, halves, {})
+
+
 def test_own_values_of_clips_are_kept_and_undefined_ones_stay_so(tmp_path: Path):
     result = result_of_values("a", FAD=np.arange(3.0), KL=np.arange(3.0))
     result = replace(result, clip_values={"clip 0000": {"KL": 1 / 3}, "clip 0002": {"KL": -2.0}})

@@ -146,6 +146,10 @@ def test_the_worst_clips_are_those_that_harm_a_score():
     assert lines[0] == "Clips that draw FA(VT)D up most, and by how much:"
     assert lines[-1].split() == ["b", "+1.5"]
     assert format_worst(result, 1, "AV-index").splitlines()[-1].split() == ["b", "-0.5"]
+    without = {clip_id: {"AV-index": values["AV-index"]} for clip_id, values in per_clip.items()}
+    assert format_worst(replace(result, per_clip=without), 1).startswith("Clips that draw AV-index down most")
+    with pytest.raises(UsageError, match=r"what each clip adds to FA\(VT\)D is not known"):
+        format_worst(replace(result, per_clip=without), 1, "FA(VT)D")
     with pytest.raises(UsageError, match="no FATD-b to rank clips by: the text never changes"):
         format_worst(result, 1, "FATD-b")
     assert "per_clip" not in result.to_json()
@@ -174,7 +178,7 @@ def test_names_are_inert_in_markdown_and_latex():
 
 def test_csv_keeps_every_digit():
     text = format_results([make_result(value=1 / 3)], "csv")
-    assert text.splitlines()[1] == "my system,FA(VT)D,0.3333333333333333,0.125,0.25,,,,128,512,64,60,0,False"
+    assert text.splitlines()[1] == "my system,FA(VT)D,0.3333333333333333,0.125,0.25,,,,,128,512,64,60,0,False"
 
 
 def test_json_is_the_result_file():

@@ -13,13 +13,14 @@ import torch
 from torchmetrics import MetricCollection
 
 import t2av_bench as tb
-from t2av_bench.errors import MetricError, ProblemsError, UsageError
+from t2av_bench.errors import MetricError, PackError, ProblemsError, UsageError
 from t2av_bench.manifests.mini import make_clip, render
 from t2av_bench.manifests.mini.predictions import write_prediction_sets
 from t2av_bench.media import FRONT_ENDS, read_clip_audio, read_frames
 from t2av_bench.media.in_memory import clip_signal, frames_at
 from t2av_bench.models.extractors import AudioExtractor, get_extractor
 from t2av_bench.models.extractors.in_memory import ClipBatch, embed_clips
+from t2av_bench.packs.building import build_pack
 from t2av_bench.torchmetrics import FAD, FATD, FAVD, FAVTD, FD, KAD, KATD, KAVD, KAVTD, ATIndex, AVIndex, ClipScore
 
 N = 8
@@ -73,6 +74,15 @@ def windows_n(metric: ClipScore) -> int:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="session")
+def packs(world: World) -> dict[str, Path]:
+    options = {"features": "lite", "num_workers": 0, "cache_dir": world.folder / "cache", "progress": False}
+    return {
+        dtype: build_pack(world.folder / f"{dtype}.pack", world.manifest, dtype=dtype, **options).path
+        for dtype in ("float16", "float32")
+    }
 
 
 def expected(world: World, name: str) -> float:
@@ -298,3 +308,26 @@ def test_resampled_stereo_sound_scores_as_in_files(world: World, tmp_path: Path)
         metric = kind("lite", reference=world.manifest)
         metric.update(torch.from_numpy(sounds), world.conditions["video"], sr_hz=48_000, fps=25)
         assert float(metric.compute()) == pytest.approx(result.scores[name].value, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["FD", "FAD", "FAVD-b", "FA(VT)D", "AV-index"])
+def test_a_pack_can_be_the_reference(world: World, packs: dict[str, Path], name: str) -> None:
+    kind, options = FRECHET[name]
+    for dtype, rel in (("float32", 1e-9), ("float16", 3e-3)):
+        metric = kind("lite", reference=packs[dtype], **options)
+        world.feed(metric, real=False)
+        assert float(metric.compute()) == pytest.approx(expected(world, name), rel=rel)
+
+
+def test_the_real_sound_is_perfect_beside_a_rounded_pack(world: World, packs: dict[str, Path]) -> None:
+    metric = FAVD("lite", reference=packs["float16"])
+    metric.update(world.real, **world.conditions, sr_hz=16_000, fps=25)
+    assert float(metric.compute()) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_a_pack_of_other_features_is_no_reference(packs: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(PackError, match="it holds no vggish features"):
+        FAD("paper", reference=packs["float16"], weights="random")
+    (tmp_path / "x.pack").write_bytes(packs["float16"].read_bytes()[:-1])
+    with pytest.raises(PackError, match="x.pack"):
+        FAD("lite", reference=tmp_path / "x.pack")

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
@@ -55,6 +55,13 @@ _OF_THE_SYSTEM = frozenset(
 
 class _LazyGroup(click.Group):
     """A group whose help needs no sub-command's module, so that ``--help`` is instant."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run the command; of several processes, only the first speaks."""
+        from t2av_bench.cli._speaking import only_the_first_speaks
+
+        with only_the_first_speaks():
+            return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

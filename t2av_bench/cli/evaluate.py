@@ -109,7 +109,9 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 )
 @plot_option("of the scores")
 @click.option("--worst", type=click.IntRange(1), help="Name the N clips that harm a score most.", metavar="N")
-@click.option("--worst-by", help="The score that --worst is about.  [default: FAVD, or the first]", metavar="SCORE")
+@click.option(
+    "--worst-by", help="The score that --worst is about.  [default: FAVD, or the first that can]", metavar="SCORE"
+)
 def evaluate(
     output: Path,
     form: str,
@@ -124,6 +126,7 @@ def evaluate(
 
     Prints a table and writes a result file. Nothing is scored unless every clip can be (see --on-error).
     """
+    from t2av_bench.distributed import processes
     from t2av_bench.errors import UsageError
     from t2av_bench.evaluation import default_features
     from t2av_bench.evaluation import evaluate as run
@@ -132,6 +135,7 @@ def evaluate(
     from t2av_bench.per_clip import per_clip_path
     from t2av_bench.plotting import check_plot_path
     from t2av_bench.presets import PROTOCOL_PRESETS
+    from t2av_bench.schemas import check_writable
     from t2av_bench.score_plot import plot_result
     from t2av_bench.tables import format_results, format_worst
 
@@ -148,17 +152,23 @@ def evaluate(
     if options["features"] is None and preset is None:
         options["features"] = default_features(options["manifest"])
         click.echo(f"Features: {options['features']} (the default for {options['manifest'].name})", err=True)
-    result = run(metrics=names, **options)
+    for path in (output, per_clip, plot):
+        if path is not None:
+            check_writable(path)
+    with processes() as team:
+        result = run(metrics=names, processes=team, **options)
+    if not team.leads:
+        return
     result.save(output)
     if per_clip is not None:
         result.save_per_clip(per_clip)
     click.echo(format_results([result], form), nl=False)  # type: ignore[arg-type]  # click has checked the choice
-    if worst is not None:
-        # What a program reads from stdout stays a table or JSON alone.
-        click.echo("\n" + format_worst(result, worst, worst_by), nl=False, err=form != "plain")
     click.echo(f"Result written to {output}, its clips to {per_clip_path(output)}", err=True)
     if per_clip is not None:
         click.echo(f"Contributions of clips written to {per_clip}", err=True)
     if plot is not None:
         plot_result(result, plot)
         click.echo(f"Plot written to {plot}", err=True)
+    if worst is not None:  # last: it fails where nothing is known of a score's clips
+        # What a program reads from stdout stays a table or JSON alone.
+        click.echo("\n" + format_worst(result, worst, worst_by), nl=False, err=form != "plain")

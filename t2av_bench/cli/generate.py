@@ -64,6 +64,7 @@ def generate(
     For a manifest: one WAV per clip, named by its id, ready for `evaluate --pred-dir`. The same command goes on where
     an interrupted one stopped. For one --video: a WAV, and an MP4 with the video's pictures.
     """
+    from t2av_bench.distributed import launched, processes
     from t2av_bench.errors import UsageError
     from t2av_bench.generation import generate as run
     from t2av_bench.generation import generate_one
@@ -73,21 +74,25 @@ def generate(
         raise UsageError("give either --manifest or --video")
     sampling = Sampling(video=not no_video, **sampled)
     if video is not None:
+        if launched():
+            raise UsageError("one --video is no work for several processes; run this command without torchrun")
         wav, mp4 = generate_one(checkpoint, prompt, out, video, length_s=length_s, sampling=sampling, device=device)
         click.echo(f"Sound: {wav}\nWith its pictures: {mp4}")
         return
     if prompt or length_s is not None:
         raise UsageError("--prompt and --length belong to --video; a manifest has its own captions and lengths")
-    done = run(
-        checkpoint,
-        str(manifest),
-        out,
-        data_dir,
-        sampling=sampling,
-        shard=shard,
-        batch_size=batch_size,
-        device=device,
-        num_workers=num_workers,
-    )
+    with processes() as team:
+        done = run(
+            checkpoint,
+            str(manifest),
+            out,
+            data_dir,
+            sampling=sampling,
+            shard=shard,
+            batch_size=batch_size,
+            device=device,
+            num_workers=num_workers,
+            processes=team,
+        )
     kept = f", {done.kept_n} were there already" if done.kept_n else ""
     click.echo(f"{done.written_n} sounds written to {out}{kept}", err=True)

@@ -86,6 +86,7 @@ def validate_metrics(
     Distorts the real sounds of a manifest by known amounts, scores every level as predictions, and says for every score
     whether it puts the levels in order, from which level on it notices, and what it is blind to.
     """
+    from t2av_bench.distributed import processes
     from t2av_bench.plotting import check_plot_path
     from t2av_bench.validation import validate_metrics as run
     from t2av_bench.validation.plot import plot_validation
@@ -93,9 +94,17 @@ def validate_metrics(
 
     if plot is not None:
         check_plot_path(plot)
-    found = run(
-        metrics=_names(metrics), distortions=_names(distortions), levels=dict(map(_parsed_levels, levels)), **options
-    )
+    chosen_levels = dict(map(_parsed_levels, levels))
+    with processes() as team:
+        found = run(
+            metrics=_names(metrics),
+            distortions=_names(distortions),
+            levels=chosen_levels,
+            processes=team,
+            **options,
+        )
+    if not team.leads:
+        return
     found.save(output)
     click.echo(format_validation(found, form), nl=False)  # type: ignore[arg-type]  # click has checked the choice
     click.echo(f"Validation written to {output}", err=True)

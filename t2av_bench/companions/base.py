@@ -74,6 +74,8 @@ class SetValue(NamedTuple):
         Choices and fitted numbers that a reader needs, as JSON values.
     d
         Dimension of the features, where that decides how far the score can be trusted.
+    why_no_stderr
+        Why there are no contributions.
     """
 
     value: float
@@ -81,6 +83,7 @@ class SetValue(NamedTuple):
     contributions: Float64Array | None = None
     settings: Mapping[str, Any] = {}
     d: int | None = None
+    why_no_stderr: str = "the standard error of this score is not estimated"
 
 
 @dataclass(frozen=True)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from t2av_bench.companions.base import ClipArrays, ClipMeasure, ClipSet, Ratio, SetMeasure, SetValue, Undefined
-from t2av_bench.metrics.classes import Form, class_divergence, inception_score
+from t2av_bench.metrics.classes import Form, class_divergence, inception_contributions, inception_score
 
 SPLITS = 10
+_FEW = "needs at least 2 clips in each of {} parts"
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,11 @@ class Inception(SetMeasure):
 
     def measure(self, clips: ClipSet, seed: int) -> SetValue:
         """Measure the generated set; the reference has no part in it."""
-        logits, _ = clips.stacked("logits", generated=True)
+        logits, places = clips.stacked("logits", generated=True)
         found = inception_score(logits, splits=self.splits)
         settings = {"splits": found.splits, "seed": found.seed, "std_over_splits": found.std}
-        return SetValue(found.mean, found.n, settings=settings)
+        if found.n < 2 * self.splits:
+            return SetValue(found.mean, found.n, settings=settings, why_no_stderr=_FEW.format(self.splits))
+        added = inception_contributions(logits, splits=self.splits)
+        contributions = np.bincount(places, weights=added, minlength=len(clips)).astype(np.float64, copy=False)
+        return SetValue(found.mean, found.n, contributions, settings)

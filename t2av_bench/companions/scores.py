@@ -144,7 +144,7 @@ def _score_sets(measure: SetMeasure, clips: ClipSet, seed: int, result: Companio
     except MetricError as error:
         result.absent[name] = str(error)
         return
-    stderr, withheld = None, {"stderr": "the standard error of this score is not estimated"}
+    stderr, withheld = None, {"stderr": found.why_no_stderr}
     if found.contributions is not None:
         result.contributions[name] = found.contributions
         stderr, withheld = contributions_stderr(found.contributions), {}

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 # Board, entries, entry, result, scores: what lies deeper stands on one line, so a diff names the score.
 _EXPANDED = 5
-_NUMBERS = ("value", "stderr", "corrected", "fd_infinity", "floor", "floor_spread", "floor_score")
+_NUMBERS = (
+    *("value", "stderr", "corrected", "corrected_stderr", "fd_infinity"),
+    *("floor", "floor_spread", "floor_score"),
+)
 _COUNTS = ("n_clips", "n_windows", "d", "rank", "n_undefined")
 _TYPES = {
     **dict.fromkeys(("id", "system", "score"), "object"),

@@ -18,8 +18,9 @@ from t2av_bench.manifests.pins import PINS
 from t2av_bench.metrics import METRICS
 from t2av_bench.metrics.catalogue import KNOWN_PARTS
 from t2av_bench.metrics.stats import Float64Array
-from t2av_bench.metrics.uncertainty import contributions_stderr
+from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.models.extractors.catalogue import WEIGHTS
+from t2av_bench.per_clip import PerClip
 from t2av_bench.records import incomplete
 from t2av_bench.results import Result, Score
 
@@ -73,10 +74,9 @@ def clip_contradictions(result: Result) -> Iterator[str]:
         yield f"its table has {clips_n} clips, the result was made of {result.counts['scored']}"
         return
     for name, score in result.scores.items():
-        column = np.array([values[name] for values in result.per_clip.values() if name in values])
-        defined = _without_undefined(column, score.n_undefined)
-        if len(column) == clips_n and len(defined) > 1 and score.stderr is not None:
-            yield from _disagrees(f"the standard error of {name}", contributions_stderr(defined), score.stderr)
+        column = _column(result.per_clip, name)
+        if len(column) == clips_n and score.stderr is not None:
+            yield from _wrong_errors(name, score, column, _column(result.clip_halves, name))
         own = {clip_id: values[name] for clip_id, values in result.clip_values.items() if name in values}
         if own and name in _POOLED:
             yield from _wrong_pool(name, score.value, own, result)
@@ -103,8 +103,23 @@ def _wrong_pool(name: str, value: float, own: dict[str, float], result: Result) 
         yield f"{name} is {value:g}, which its table of clips does not give"
 
 
-def _disagrees(what: str, recomputed: float, stated: float) -> Iterator[str]:
-    if not math.isclose(recomputed, stated, rel_tol=_ROUNDING, abs_tol=1e-12):
+def _wrong_errors(name: str, score: Score, column: Float64Array, own_half: Float64Array) -> Iterator[str]:
+    if len(own_half) != len(column):
+        defined = _without_undefined(column, score.n_undefined)
+        if len(defined) > 1:
+            yield from _disagrees(f"the standard error of {name}", contributions_stderr(defined), score.stderr)
+        return
+    errors = second_order(column, own_half)
+    yield from _disagrees(f"the standard error of {name}", errors.stderr, score.stderr)
+    yield from _disagrees(f"the standard error of the corrected {name}", errors.corrected, score.corrected_stderr)
+
+
+def _column(numbers: PerClip, name: str) -> Float64Array:
+    return np.array([values[name] for values in numbers.values() if name in values], dtype=np.float64)
+
+
+def _disagrees(what: str, recomputed: float, stated: float | None) -> Iterator[str]:
+    if stated is not None and not math.isclose(recomputed, stated, rel_tol=_ROUNDING, abs_tol=1e-12):
         yield f"{what} is {stated:g}, but from its table of clips it is {recomputed:g}"
 
 

@@ -80,7 +80,7 @@ def read_submission(given: str | Path | Result) -> Entry:
     if isinstance(given, Result):
         record = json.loads(json.dumps(given.to_json()))
         read = Result.from_json(record, shown(given.system["name"]))
-        read = replace(read, per_clip=given.per_clip, clip_values=given.clip_values)
+        read = replace(read, per_clip=given.per_clip, clip_halves=given.clip_halves, clip_values=given.clip_values)
         return make_entry(system_id(given.system["name"]), record, shown(given.system["name"]), read)
     path = Path(given)
     record = read_json(path)
@@ -109,7 +109,7 @@ def make_entry(
         clips_checked = True
     if found:
         raise LeaderboardError(f"{where}: refused: {_listed(found)}")
-    without_clips = replace(result, per_clip={}, clip_values={})
+    without_clips = replace(result, per_clip={}, clip_halves={}, clip_values={})
     return Entry(entry_id, without_clips, record, record_sha256(record), clips_checked)
 
 

@@ -41,6 +41,8 @@ def check_file(path: Path) -> None:
     try:
         if path.is_dir():
             raise MediaError(path, "is a folder, not a media file")
+        if path.exists() and not path.is_file():
+            raise MediaError(path, "is a pipe or a device, not a media file")
         with path.open("rb"):
             size = os.path.getsize(path)
     except FileNotFoundError:

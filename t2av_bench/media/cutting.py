@@ -171,11 +171,12 @@ def _copy_range(source: InputContainer, stream: Any, out: Path, range_s: tuple[f
                 if packet.pts * stream.time_base > zero_s + Fraction(range_s[0]) + _LATE_S:
                     return None
                 first = packet.pts
-            if packet.dts >= end:
+            pts, dts = packet.pts, packet.dts
+            if dts is None or dts >= end:
                 break
-            if packet.pts is None or packet.pts < first:  # shows pictures before the key frame, and needs them
+            if pts is None or pts < first:  # shows pictures before the key frame, and needs them
                 continue
-            packet.pts, packet.dts = packet.pts - first, packet.dts - first
+            packet.pts, packet.dts = pts - first, dts - first
             packet.stream = copy
             target.mux(packet)
     return None if first is None else float((start - first) * stream.time_base)
@@ -188,7 +189,8 @@ def _code_range(path: Path, rate: Fraction, out: Path, range_s: tuple[float, flo
     start_s, duration_s = range_s
     rate = min(rate.limit_denominator(1001), _MOST_RATE_HZ)
     # Each picture is the one on screen in the middle of its time: no more than half a step from the truth.
-    times_s = start_s + (np.arange(max(1, int(duration_s * rate + 1e-6))) + 0.5) / float(rate)
+    steps = np.arange(max(1, int(duration_s * rate + 1e-6)), dtype=np.float64)
+    times_s = np.asarray(start_s + (steps + 0.5) / float(rate))
     height, width = next(read_with_av(path, times_s[:1], None)).shape[:2]
     scale = min(1.0, _MOST_LINES / height)
     # H.264 in its common form needs even sizes.

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import PackError
-from t2av_bench.files import replacing
+from t2av_bench.files import remove_leftovers, replacing
 
 FORMAT = "t2av-bench reference pack"
 SCHEMA_VERSION = 1
@@ -88,7 +88,8 @@ def write_pack(path: Path, record: dict[str, Any], contents: Sequence[Content]) 
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
+        remove_leftovers(path.parent, path)
+        with replacing(path, durable=True) as temporary, temporary.open("wb") as file:
             digest = hashlib.sha256()
             for piece in _bytes_of(record, contents):
                 file.write(piece)

@@ -39,6 +39,10 @@ class PackCache(EmbeddingCache):
         """Return the key of a clip's embeddings in the pack."""
         return f"{_PREFIX}{place}/{extractor}"
 
+    def holds(self, key: str, shape: tuple[int, int]) -> bool:
+        """Tell whether there is an entry."""
+        return self.load(key, shape) is not None if key.startswith(_PREFIX) else super().holds(key, shape)
+
     def load(self, key: str, shape: tuple[int, int]) -> npt.NDArray[np.float32] | None:
         """Return an entry, of the pack or of the folder, or None if there is none that can be used."""
         if not key.startswith(_PREFIX):

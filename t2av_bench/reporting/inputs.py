@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +108,7 @@ def gather(
         clips=clips,
         references=_sources(clips, media, absent),
         generated=tuple(_sounds(clips, entry, path) for entry, path in zip(entries, pred_dirs, strict=True)),
-        events=event_times(replace(benchmark, data_dir=Path(folder)) if benchmark.data_dir is None else benchmark),
+        events=event_times(benchmark),
     )
 
 

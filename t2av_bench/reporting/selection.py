@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -61,7 +61,8 @@ def select_clips(
     if count is not None and count < 1:
         raise UsageError(f"the number of clips must be 1 or more; got {count}")
     total = len(clip_ids) if count is None else min(count, len(clip_ids))
-    rankings = {kind: _rankings(results, set(clip_ids), kind) for kind in ("harm", "help")}
+    kinds: tuple[Kind, ...] = ("harm", "help")
+    rankings = {kind: _rankings(results, set(clip_ids), kind) for kind in kinds}
     drawn = [clip_ids[i] for i in np.random.default_rng(seed).permutation(len(clip_ids))]
     at_random = drawn[: max(1, total // 4)]
     chosen = dict.fromkeys(at_random)
@@ -93,7 +94,7 @@ def _rankings(results: Sequence[Result], known: set[str], kind: Kind) -> dict[tu
     return ranked
 
 
-def _first(rankings: Sequence[list[str]] | Iterator[list[str]], count: int) -> list[str]:
+def _first(rankings: Iterable[list[str]], count: int) -> list[str]:
     """Return so many different clips: the first of every ranking, then every second, and so on."""
     rankings = list(rankings)
     found: dict[str, None] = {}

@@ -12,7 +12,6 @@ as they are scored; embeddings stay in the cache, so a killed validation does no
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import tempfile
@@ -25,16 +24,20 @@ import numpy as np
 
 from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.checking import FileNeed, check_files
+from t2av_bench.checking import FileNeed
+from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.errors import ProblemsError, T2AVBenchError, UsageError, no_such_name
-from t2av_bench.evaluation import DEFAULT_MANIFEST, OnError, default_features
+from t2av_bench.evaluation import DEFAULT_MANIFEST, OnError, default_features, make_extractors
 from t2av_bench.home import home
-from t2av_bench.manifests import Clip, Manifest, load_manifest
+from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
+from t2av_bench.models.extractors import Extractor
 from t2av_bench.naming import locate_media
-from t2av_bench.protocol import OURS
+from t2av_bench.planning import MediaReferences
+from t2av_bench.protocol import OURS, make_protocol
 from t2av_bench.results import Result
+from t2av_bench.shares import Station, check_everywhere, default_workers, embed_everywhere, spread
 from t2av_bench.validation.catalogue import DISTORTIONS, Distortion
-from t2av_bench.validation.levels import NONE, LevelScorer, score_levels
+from t2av_bench.validation.levels import NONE, LevelPlace, LevelScorer, score_levels
 from t2av_bench.validation.record import Response, Validation
 from t2av_bench.validation.responses import respond
 from t2av_bench.validation.sounds import Sounds
@@ -43,6 +46,7 @@ FEWEST_CLIPS = 2
 Levels = Mapping[str, tuple[float, ...]]
 
 
+@same_outcome
 def validate_metrics(
     manifest: str | Path | Manifest = DEFAULT_MANIFEST,
     data_dir: str | Path | None = None,
@@ -62,6 +66,7 @@ def validate_metrics(
     on_error: OnError = "fail",
     seed: int = 0,
     progress: bool = True,
+    processes: Processes = ALONE,
 ) -> Validation:
     """Distort the real sounds of a manifest by known amounts, and see how every score responds.
 
@@ -84,6 +89,8 @@ def validate_metrics(
         Of everything random.
     progress
         Whether to show progress bars when stderr is a terminal.
+    processes
+        Those that share the levels, as in :func:`t2av_bench.evaluate`.
 
     Returns
     -------
@@ -105,24 +112,42 @@ def validate_metrics(
         "pooling": pooling,
         "protocol": protocol,
         "weights": weights,
-        "device": device,
+        "device": processes.device(device),
         "batch_size": batch_size,
         "cache_dir": Path(cache_dir or home() / "embeddings"),
         "on_error": on_error,
         "uncertainty": "stderr",
         "seed": seed,
     }
-    workers_n = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
+    workers_n = default_workers(processes) if num_workers is None else num_workers
+    progress = progress and processes.leads
     folder_of_media = data_dir or benchmark.data_dir
     if folder_of_media is None:
         raise UsageError(f"the manifest {benchmark.name} needs the folder of its media: --data-dir (data_dir=...)")
     benchmark = drawn_clips(benchmark, max_clips, seed)
-    sounds = _real_sounds(benchmark, Path(folder_of_media), options, workers_n, progress)
+    choices = make_protocol(
+        name=protocol,
+        features=options["features"],
+        metrics=list(metrics) if metrics else None,
+        pooling=pooling,
+        weights=weights,
+        seed=seed,
+        known=("events",) if event_times(benchmark) is not None else (),
+    )
+    extractors = make_extractors(choices, options["device"])
+    cache = EmbeddingCache(options["cache_dir"])
+    station = Station(cache, list(extractors.values()), batch_size, workers_n, progress)
 
     with tempfile.TemporaryDirectory(prefix="t2av-bench-") as folder:
+        place = LevelPlace(Path(folder), options, workers_n, progress, processes)
+        if not processes.leads:
+            served: Validation = processes.serve(station, place)
+            return served
+        sounds = _real_sounds(benchmark, Path(folder_of_media), on_error, seed, station, processes)
+        _embed_references(sounds.clips, Path(folder_of_media), extractors, station, processes)
         scorer = LevelScorer(benchmark, Path(folder_of_media), sounds, Path(folder), options)
         none = scorer(NONE, num_workers=workers_n, progress=progress)
-        outcomes = score_levels(scorer, _jobs(chosen, sounds), none, workers_n, progress)
+        outcomes = score_levels(scorer, _jobs(chosen, sounds), none, place)
     return _judge(benchmark, chosen, none, outcomes, seed)
 
 
@@ -158,7 +183,7 @@ def drawn_clips(benchmark: Manifest, count: int | None, seed: int) -> Manifest:
 
 
 def _real_sounds(
-    benchmark: Manifest, data_dir: Path, options: Mapping[str, Any], workers_n: int, progress: bool
+    benchmark: Manifest, data_dir: Path, on_error: OnError, seed: int, station: Station, processes: Processes
 ) -> Sounds:
     """Find and check the real sounds; digital silence is none that could be distorted.
 
@@ -174,10 +199,9 @@ def _real_sounds(
         for clip in clips
         if clip.clip_id in media
     ]  # fmt: skip
-    cache = EmbeddingCache(options["cache_dir"])
-    problems = problems + check_files(needs, cache, num_workers=workers_n, progress=progress).problems
+    problems = problems + check_everywhere(needs, station, processes).problems
     faulty = {problem.clip_id for problem in problems}
-    if faulty and options["on_error"] == "fail":
+    if faulty and on_error == "fail":
         raise ProblemsError(f"the real sound of {len(faulty)} of {len(clips)} clips cannot be distorted", problems)
     usable: list[Clip] = [clip for clip in clips if clip.clip_id not in faulty]
     if len(usable) < FEWEST_CLIPS:
@@ -185,7 +209,27 @@ def _real_sounds(
             f"validating scores needs at least {FEWEST_CLIPS} clips with sound; {benchmark.name} has {len(usable)}",
             problems,
         )
-    return Sounds(usable, media, options["seed"])
+    return Sounds(usable, media, seed)
+
+
+def _embed_references(
+    clips: Sequence[Clip], data_dir: Path, extractors: dict[str, Extractor], station: Station, processes: Processes
+) -> None:
+    """Embed the real clips in all processes, and in all caches: every level needs them."""
+    if processes.n == 1:
+        return  # the first level that is scored will
+    references = MediaReferences(clips, data_dir)
+    needs = [need for clip in clips for need in references.needs(clip, extractors)]
+    checked = check_everywhere(needs, station, processes)
+    jobs = [
+        job
+        for clip in clips
+        if references.media[clip.clip_id] in checked.contents
+        for job in references.jobs(clip, checked, extractors).values()
+        if job.extractor.modality != "text"
+    ]
+    failures = embed_everywhere(jobs, station, processes)
+    spread([job for job in jobs if job.key not in failures], station, processes)
 
 
 def _jobs(chosen: Levels, sounds: Sounds) -> dict[tuple[str, float], str]:

@@ -17,6 +17,7 @@ from t2av_bench.errors import LeaderboardError, ResultError
 from t2av_bench.leaderboard.consistency import _fingerprint
 from t2av_bench.leaderboard.places import places
 from t2av_bench.leaderboard.submissions import read_submission, system_id
+from t2av_bench.metrics.uncertainty import second_order
 from t2av_bench.models.extractors import get_extractor
 
 
@@ -57,6 +58,21 @@ def test_results_from_files_are_checked_against_their_tables_of_clips(tmp_path: 
     table.write_text(table.read_text().replace("clip 0001", "clip 9999"))
     with pytest.raises(ResultError, match="does not belong to .*with.json: its sha256 must be"):
         read_submission(tmp_path / "with.json")
+
+
+def test_errors_of_second_order_are_held_to_the_table_of_clips():
+    honest = submission()
+    own = {clip: {"FAVD": 1.2 * values["FAVD"]} for clip, values in honest.per_clip.items()}
+    column = np.array([values["FAVD"] for values in honest.per_clip.values()])
+    errors = second_order(column, 1.2 * column)
+    assert errors.stderr < errors.corrected < honest.scores["FAVD"].stderr
+    right = replace(honest.scores["FAVD"], stderr=errors.stderr, corrected=0.1, corrected_stderr=errors.corrected)
+    submitted = replace(honest, scores={**honest.scores, "FAVD": right}, clip_halves=own)
+    assert read_submission(submitted).clips_checked
+    for wrong in ({"stderr": honest.scores["FAVD"].stderr}, {"corrected_stderr": errors.stderr}):
+        scores = {**honest.scores, "FAVD": replace(right, **wrong)}
+        with pytest.raises(LeaderboardError, match="the standard error of .*FAVD is .*from its table of clips it is"):
+            read_submission(replace(submitted, scores=scores))
 
 
 def test_an_error_that_the_table_of_clips_does_not_give_is_refused():
@@ -247,7 +263,7 @@ def test_a_result_as_a_table_has_a_row_per_score_and_plain_types():
     table = submission().to_dataframe()
     assert table.loc["FAVD", "value"] == submission().scores["FAVD"].value
     assert dict(table.dtypes.astype(str)) | {"kind": "object"} == {
-        **dict.fromkeys(("value", "stderr", "corrected", "fd_infinity"), "float64"),
+        **dict.fromkeys(("value", "stderr", "corrected", "corrected_stderr", "fd_infinity"), "float64"),
         **dict.fromkeys(("floor", "floor_spread", "floor_score"), "float64"),
         **dict.fromkeys(("version", "n_clips", "n_windows", "d", "rank", "n_undefined"), "Int64"),
         "kind": "object", "higher_is_better": "bool",

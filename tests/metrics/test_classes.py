@@ -10,6 +10,8 @@ from scipy import special, stats
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import class_divergence, inception_score
+from t2av_bench.metrics.classes import inception_contributions
+from t2av_bench.metrics.uncertainty import contributions_stderr
 
 SIZES = st.tuples(st.integers(2, 30), st.integers(1, 12), st.integers(0, 2**32 - 1))
 
@@ -163,3 +165,26 @@ def test_the_softmax_divergence_matches_torchmetrics():
     logs = [torch.log_softmax(torch.as_tensor(logits), dim=1) for logits in (p, q)]
     theirs = kl_divergence(*logs, log_prob=True, reduction="mean")
     assert class_divergence(p, q).mean == pytest.approx(theirs.item(), rel=1e-9)
+
+
+@pytest.mark.parametrize(("rows_n", "classes_n", "splits"), [(100, 20, 1), (100, 20, 10), (400, 100, 10)])
+def test_the_error_of_the_inception_score_is_its_spread(rows_n: int, classes_n: int, splits: int) -> None:
+    """200 runs; contributions are what the score loses without a row."""
+    values, errors = [], []
+    for seed in range(200):
+        logits = 3 * np.random.default_rng(seed).normal(size=(rows_n, classes_n)) * np.linspace(0.2, 1, classes_n)
+        values.append(inception_score(logits, splits=splits).mean)
+        found = inception_contributions(logits, splits=splits)
+        errors.append(contributions_stderr(found))
+    assert np.mean(errors) == pytest.approx(np.std(values, ddof=1), rel=0.15)
+    assert found.sum() == pytest.approx(0, abs=1e-12)
+
+
+def test_a_contribution_is_what_the_inception_score_loses_without_the_row() -> None:
+    logits = 3 * np.random.default_rng(0).normal(size=(60, 8))
+    found = inception_contributions(logits, splits=1, seed=None)
+    whole = inception_score(logits, splits=1, seed=None).mean
+    lost = [whole - inception_score(np.delete(logits, row, axis=0), splits=1, seed=None).mean for row in range(60)]
+    np.testing.assert_allclose(found, (np.array(lost) - np.mean(lost)) * 59 / 60, atol=1e-12)
+    with pytest.raises(MetricError, match="at least 2 rows in each of 10 parts; got 19"):
+        inception_contributions(logits[:19])

@@ -172,6 +172,32 @@ def test_the_median_of_many_rows_is_that_of_a_seeded_draw(monkeypatch: pytest.Mo
     assert (given_one.bandwidth, given_one.bandwidth_rows, given_one.seed) == (3.0, 0, None)
 
 
+@pytest.mark.parametrize("silent", [0, 300])
+def test_the_draw_depends_neither_on_the_order_of_rows_nor_on_rounding(silent: int, monkeypatch: pytest.MonkeyPatch):
+    """Also where many rows are alike; then as many of these are drawn as of others."""
+    monkeypatch.setattr(kernel, "MEDIAN_ROWS", 200)
+    rng = np.random.default_rng(0)
+    x = 5 + np.vstack([np.zeros((silent, 6)), rng.normal(size=(1000 - silent, 6))])
+    expected = median_distance(x)
+    for seed in range(3):
+        shuffled = np.random.default_rng(seed).permutation(x) * (1 + 1e-12)
+        assert median_distance(shuffled) == pytest.approx(expected, rel=1e-9)
+    assert median_distance(x, seed=1) != expected
+    centred = x - x.mean(axis=0)
+    shares = [(kernel._drawn(centred, 200, seed) < silent).mean() for seed in range(20)]
+    assert np.mean(shares) == pytest.approx(silent / 1000, abs=0.03)
+    assert len(set(kernel._drawn(centred, 200, 0))) == 200
+
+
+def test_copies_of_other_clips_score_below_zero_by_as_much_as_said():
+    rng = np.random.default_rng(0)
+    x, clips = rng.normal(size=(80, 3)), np.arange(80)
+    y = np.roll(x, 7, axis=0)
+    found = kernel_distance(x, y, clips=(clips, clips))
+    pairs = np.exp(-np.square(x - y).sum(axis=1) / (2 * found.bandwidth**2))
+    assert found.value == pytest.approx(-2 * (1 - pairs.mean()) / 79, rel=1e-9)
+
+
 def test_memory_does_not_grow_with_the_square_of_the_rows():
     x, y = draw(6000, 6000, 4, seed=0)
     tracemalloc.start()

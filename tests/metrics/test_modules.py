@@ -17,12 +17,11 @@ from torchmetrics import MetricCollection
 
 from t2av_bench.errors import MetricError, UsageError
 from t2av_bench.metrics import METRICS, Balance, JointStats, frechet_distance, joint_kernel_distance, joint_score
-from t2av_bench.metrics.influence import frechet_influence
+from t2av_bench.metrics.halves import frechet_errors
 from t2av_bench.metrics.kernel import kernel_distance
 from t2av_bench.metrics.modules import AlignmentIndex, FrechetScore, KernelScore
 from t2av_bench.metrics.states import merge_moments, moments_matrix
 from t2av_bench.metrics.streaming import EmbeddingScore
-from t2av_bench.metrics.uncertainty import clustered_stderr
 
 Array = npt.NDArray[np.float64]
 Blocks = dict[str, Array]
@@ -135,8 +134,8 @@ def test_the_standard_error_is_clustered_by_clip(name: str) -> None:
     assert float(found["stderr"]) > 0
     if name == "FAD":
         clips = [str(row // 4) for row in range(240)]
-        influence = frechet_influence(reference["audio"], generated["audio"])
-        assert float(found["stderr"]) == pytest.approx(clustered_stderr(influence, clips, clips), rel=1e-9)
+        expected = frechet_errors(reference["audio"], generated["audio"], clips, clips).stderr
+        assert float(found["stderr"]) == pytest.approx(expected, rel=1e-9)
 
 
 def test_clips_are_known_across_the_sides_and_by_name() -> None:

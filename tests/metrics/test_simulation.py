@@ -7,9 +7,10 @@ import numpy.typing as npt
 import pytest
 
 from t2av_bench.errors import MetricError
+from t2av_bench.metrics import JointStats, frechet_distance
 from t2av_bench.metrics.bias import quarter_split_corrected
-from t2av_bench.metrics.influence import frechet_influence
-from t2av_bench.metrics.uncertainty import clustered_stderr
+from t2av_bench.metrics.groups import GroupedSides, assign_groups, grouped_correction
+from t2av_bench.metrics.halves import frechet_errors
 
 Array = npt.NDArray[np.float64]
 TRUTH = 0.5**2 + 0.4**2  # of unit covariances: a shift of one axis and a stretch of another
@@ -43,17 +44,33 @@ def sides(seed: int, clips_n: int, windows_n: int, d: int, mixed: bool) -> tuple
     return x, y, clips
 
 
+def stats(rows: Array) -> JointStats:
+    side = JointStats({"audio": rows.shape[1]})
+    side.update(audio=rows)
+    return side
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("mixed", "clips_n", "windows_n", "d"),
-    [(False, 128, 1, 16), (True, 128, 1, 16), (False, 64, 4, 16), (True, 64, 4, 16)],
+    [
+        (False, 128, 1, 16),
+        (True, 128, 1, 16),
+        (False, 64, 4, 16),
+        (True, 64, 4, 16),
+        (False, 64, 1, 16),
+        (True, 64, 1, 16),
+        (False, 256, 1, 64),
+    ],
 )
 def test_intervals_cover_the_truth_and_errors_are_the_spread(mixed: bool, clips_n: int, windows_n: int, d: int) -> None:
     scores, errors = [], []
     for seed in range(400):
         x, y, clips = sides(seed, clips_n, windows_n, d, mixed)
-        scores.append(quarter_split_corrected(x, y, clips, clips, seed=seed))
-        errors.append(clustered_stderr(frechet_influence(x, y), clips, clips))
+        groups = assign_groups(clips_n, 8, seed)[clips]
+        both = GroupedSides(*([stats(rows[groups == group]) for group in range(8)] for rows in (x, y)))
+        scores.append(grouped_correction(both, frechet_distance(x, y)).value)
+        errors.append(frechet_errors(x, y, clips, clips, seed=seed).corrected)
     covered = np.abs(np.array(scores) - TRUTH) < 1.96 * np.array(errors)
     assert 0.92 <= covered.mean() <= 0.98
     assert np.mean(errors) == pytest.approx(np.std(scores, ddof=1), rel=0.15)

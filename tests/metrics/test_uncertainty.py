@@ -8,6 +8,7 @@ from scipy import stats
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import Balance, JointStats, alignment_index, frechet_distance
 from t2av_bench.metrics.bias import half_split_corrected
+from t2av_bench.metrics.halves import frechet_contributions, frechet_errors
 from t2av_bench.metrics.index_influence import alignment_index_influence
 from t2av_bench.metrics.influence import frechet_influence
 from t2av_bench.metrics.uncertainty import (
@@ -17,6 +18,7 @@ from t2av_bench.metrics.uncertainty import (
     contributions_stderr,
     holm,
     paired_difference,
+    second_order,
 )
 
 Array = npt.NDArray[np.float64]
@@ -114,6 +116,69 @@ def test_the_corrected_score_and_its_error_cover_the_truth(runs: int, clips_n: i
     assert 0.90 <= covered.mean() <= 0.985
     assert np.mean(scores) == pytest.approx(SIMULATED_TRUTH, abs=4 * np.std(scores) / np.sqrt(runs))
     assert np.mean(errors) == pytest.approx(np.std(scores), rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("clips_n", "windows_n", "d", "far"),
+    [
+        (32, 1, 8, 0.0),
+        pytest.param(64, 1, 16, 0.0, marks=pytest.mark.slow),
+        pytest.param(64, 1, 16, 1.0, marks=pytest.mark.slow),
+        pytest.param(64, 4, 16, 0.0, marks=pytest.mark.slow),
+        pytest.param(64, 4, 16, 1.0, marks=pytest.mark.slow),
+        pytest.param(512, 1, 8, 1.0, marks=pytest.mark.slow),
+        pytest.param(256, 1, 64, 1.0, marks=pytest.mark.slow),
+    ],
+)
+def test_errors_of_second_order_are_the_spread(clips_n: int, windows_n: int, d: int, far: float) -> None:
+    """400 runs: within 15 % of the plain score's spread, where those of first order are up to 1.5 times it."""
+    scores, errors, first = [], [], []
+    clips = np.repeat(np.arange(clips_n), windows_n)
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        own, other = (rng.normal(size=(clips_n, d))[clips] for _ in range(2))
+        x, y = ((rows + (windows_n > 1) * rng.normal(size=rows.shape)) for rows in (own, other))
+        x, y = (rows / np.sqrt(1 + (windows_n > 1)) for rows in (x, y))
+        y = 0.6 * x + 0.8 * y
+        y[:, 0] += 0.5 * far
+        y[:, 1] *= 1 + 0.4 * far
+        scores.append(frechet_distance(x, y))
+        found = frechet_contributions(x, y, clips, clips, seed=seed)
+        assert found.own_half is not None
+        errors.append(second_order(found.values, found.own_half).stderr)
+        first.append(contributions_stderr(found.values))
+    assert np.mean(errors) == pytest.approx(np.std(scores, ddof=1), rel=0.15)
+    if not far:
+        assert np.mean(first) > 1.25 * np.std(scores)
+
+
+def test_errors_of_second_order_stay_between_their_bounds() -> None:
+    values = np.random.default_rng(0).normal(size=40)
+    values -= values.mean()
+    first = contributions_stderr(values)
+    for scale, plain, corrected in ((0.5, 1.0, 1.0), (1.0, 1.0, 1.0), (1.2, None, None), (5.0, 0.35, 0.545)):
+        found = second_order(values, scale * values)
+        assert first * np.sqrt(0.35) - 1e-12 <= found.stderr <= found.corrected <= first
+        if scale != 1.0 and plain is not None:
+            assert found == pytest.approx((first * plain**0.5, first * corrected**0.5))
+    assert second_order(np.zeros(8), values[:8]) == (0.0, 0.0)
+    with pytest.raises(MetricError, match=r"at least 4 clips, each in a half; got 3 and 3"):
+        second_order(np.zeros(3), np.zeros(3))
+    with pytest.raises(MetricError, match=r"got 40 and 39"):
+        second_order(values, values[:39])
+
+
+def test_errors_of_second_order_do_not_depend_on_the_order_of_rows_and_need_enough_of_them() -> None:
+    x, y = two_sets(80, 80, 4)
+    clips = np.repeat([f"clip {number}" for number in range(20)], 4)
+    order = np.random.default_rng(0).permutation(80)
+    straight = frechet_errors(x, y, clips, clips)
+    assert frechet_errors(x[order], y, clips[order], clips) == pytest.approx(straight, rel=1e-9)
+    assert frechet_errors(x, y, clips, clips, seed=1) != straight
+    with pytest.raises(MetricError, match=r"at least 4 d windows and 8 clips; got 80 windows with d = 21, and 20"):
+        frechet_errors(np.pad(x, ((0, 0), (0, 17))), np.pad(y, ((0, 0), (0, 17))), clips, clips)
+    with pytest.raises(MetricError, match=r"and 7 clips"):
+        frechet_errors(x, y, np.arange(80) % 7, np.arange(80) % 7)
 
 
 def test_the_plain_score_misses_the_truth() -> None:

@@ -48,6 +48,7 @@ let shown = [];
 
 function show() {
   shown = ordered();
+  if (current && !shown.includes(places.get(current.clip.id))) drop();
   at("Gallery").replaceChildren(...shown.map((i) => shells[i]));
   for (const i of cards.keys()) if (clips[i] !== current?.clip) letGo(i);
   for (const i of shown) watcher.unobserve(shells[i]), watcher.observe(shells[i]);
@@ -152,6 +153,8 @@ function reach(i) {
   card.focus({ preventScroll: true });
 }
 
+const firstInView = () => shown.find((i) => shells[i].getBoundingClientRect().top >= 0) ?? shown[0];
+
 function openLinked() {
   const named = /^#clip=(.*)$/.exec(location.hash);
   if (!named) return;
@@ -208,7 +211,7 @@ function onKey(event) {
   if (event.key === " ") {
     // A button does what it says, except that the chosen sound's has nothing left to do.
     if (pressing && !pressing.matches(".pick[aria-pressed=true]")) return;
-    if (!current && shown.length) reach(shown[0]);
+    if (!current && shown.length) reach(firstInView());
     if (current) current.player.playing() ? current.player.pause() : current.player.play();
   } else if (/^[1-9]$/.test(event.key)) {
     if (!current) return;

@@ -1,0 +1,138 @@
+"""Decompositions and products of large matrices, and where they are computed.
+
+The formulas of this package need few matrix routines, and at thousands of dimensions these are all that takes time. Who
+has a faster place for them than NumPy and SciPy on the processor, such as a GPU, makes an :class:`Algebra` and lets
+formulas run inside :func:`computed_by`; :mod:`t2av_bench.accelerated` is such a one. Arrays stay NumPy arrays in
+float64 everywhere else. Matrices of fewer than 600 columns are always computed here, where carrying them elsewhere
+would cost more than it brings: their results do not depend on the place, to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from scipy import linalg
+
+Float64Array = npt.NDArray[np.float64]
+LARGE_DIM = 600
+
+
+class Algebra(Protocol):
+    """Matrix routines in float64, from NumPy arrays to NumPy arrays.
+
+    Symmetric matrices may be given by their lower triangle alone, and :meth:`congruence` may return only that.
+
+    Attributes
+    ----------
+    name
+        For the record of a result, such as ``torch on cuda``.
+    """
+
+    name: str
+
+    def product(self, left: Float64Array, right: Float64Array) -> Float64Array:
+        """Return left @ right."""
+
+    def scatter(self, centred: Float64Array) -> Float64Array:
+        """Return centredᵀ @ centred."""
+
+    def cholesky(self, matrix: Float64Array) -> Float64Array:
+        """Return the lower triangular L with L Lᵀ = matrix, or raise :class:`numpy.linalg.LinAlgError`."""
+
+    def congruence(self, lower: Float64Array, matrix: Float64Array) -> Float64Array:
+        """Return lowerᵀ @ matrix @ lower for a triangular and a symmetric matrix."""
+
+    def solved(self, lower: Float64Array, right: Float64Array) -> Float64Array:
+        """Return X with lowerᵀ @ X = right."""
+
+    def eigenvalues(self, matrix: Float64Array) -> Float64Array:
+        """Return the eigenvalues of a symmetric matrix, ascending."""
+
+    def eigenvectors(self, matrix: Float64Array, leading: int | None = None) -> tuple[Float64Array, Float64Array]:
+        """Return eigenvalues, ascending, and eigenvectors as columns; only the ``leading`` largest if that is given."""
+
+    def singular_values(self, matrix: Float64Array) -> Float64Array:
+        """Return the singular values, descending."""
+
+    def svd(self, matrix: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
+        """Return U (m, k), singular values (k,) and Vᵀ (k, n) with k = min(m, n)."""
+
+
+class HostAlgebra:
+    """LAPACK by NumPy and SciPy."""
+
+    name = "host"
+
+    def product(self, left: Float64Array, right: Float64Array) -> Float64Array:
+        """Return left @ right."""
+        return np.asarray(left @ right)
+
+    def scatter(self, centred: Float64Array) -> Float64Array:
+        """Return centredᵀ @ centred; NumPy computes one triangle only."""
+        return np.asarray(centred.T @ centred)
+
+    def cholesky(self, matrix: Float64Array) -> Float64Array:
+        """Return the lower triangular factor."""
+        return np.asarray(linalg.cholesky(matrix, lower=True, check_finite=False))
+
+    def congruence(self, lower: Float64Array, matrix: Float64Array) -> Float64Array:
+        """Return the lower triangle of lowerᵀ @ matrix @ lower, at half the cost of two products."""
+        found, _ = linalg.lapack.dsygst(matrix.T, lower, itype=2, lower=1)
+        return np.asarray(found)
+
+    def solved(self, lower: Float64Array, right: Float64Array) -> Float64Array:
+        """Return X with lowerᵀ @ X = right."""
+        return np.asarray(linalg.solve_triangular(lower, right, lower=True, trans="T", check_finite=False))
+
+    def eigenvalues(self, matrix: Float64Array) -> Float64Array:
+        """Return the eigenvalues of a symmetric matrix, ascending."""
+        return np.asarray(linalg.eigvalsh(matrix, check_finite=False))
+
+    def eigenvectors(self, matrix: Float64Array, leading: int | None = None) -> tuple[Float64Array, Float64Array]:
+        """Return eigenvalues, ascending, and eigenvectors as columns."""
+        if leading is None:
+            values, vectors = linalg.eigh(matrix, driver="evd", check_finite=False)
+        else:
+            span = (len(matrix) - leading, len(matrix) - 1)
+            values, vectors = linalg.eigh(matrix, subset_by_index=span, check_finite=False)
+        return values, vectors
+
+    def singular_values(self, matrix: Float64Array) -> Float64Array:
+        """Return the singular values, descending."""
+        return np.asarray(linalg.svdvals(matrix, check_finite=False))
+
+    def svd(self, matrix: Float64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
+        """Return U, singular values and Vᵀ, the short way."""
+        left, values, right = linalg.svd(matrix, full_matrices=False, check_finite=False)
+        return left, values, right
+
+
+_HOST = HostAlgebra()
+_large: ContextVar[Algebra] = ContextVar("large_algebra", default=_HOST)
+
+
+@contextmanager
+def computed_by(place: Algebra) -> Iterator[None]:
+    """Let a place compute all large matrices inside the block.
+
+    Examples
+    --------
+    >>> with computed_by(HostAlgebra()):
+    ...     algebra(LARGE_DIM).name
+    'host'
+    """
+    token = _large.set(place)
+    try:
+        yield
+    finally:
+        _large.reset(token)
+
+
+def algebra(dim: int) -> Algebra:
+    """Return what computes matrices of so many columns."""
+    return _large.get() if dim >= LARGE_DIM else _HOST

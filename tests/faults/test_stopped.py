@@ -1,0 +1,116 @@
+"""SIGTERM, as a cluster sends it before it takes the machine: a clean end, one line, and the same command goes on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from small_world import Whole, World
+from warm_commands import Ended, WarmCommands
+
+from t2av_bench.cli import main
+from t2av_bench.files import is_temporary
+from t2av_bench.stopping import Stopped, stopping_on_sigterm
+from t2av_bench.workers import run_jobs
+
+LINE = "Error: stopped by SIGTERM; what is done so far is kept, and the same command goes on from there\n"
+
+
+def stop(commands: WarmCommands, args: list[str | Path], after_s: float, group: bool) -> Ended:
+    running = commands.start(*args)
+    time.sleep(after_s)
+    # A scheduler's signal reaches all processes of a job, or the first one only, and often more than once.
+    for _ in range(2):
+        running.kill(signal.SIGTERM, group=group)
+    ended = running.end()
+    assert running.survivors() == []
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("share", "group"),
+    [
+        (0.3, True),
+        *(pytest.param(share, group, marks=pytest.mark.slow) for share in (0.1, 0.5, 0.7, 0.8) for group in (0, 1)),
+    ],
+)
+def test_an_evaluation_ends_at_once_and_goes_on(
+    world: World, commands: WarmCommands, evaluated: Whole, tmp_path: Path, share: float, group: int
+):
+    args = world.evaluate(tmp_path, "--num-workers", "2")
+    ended = stop(commands, args, share * evaluated.took_s, bool(group))
+    assert (ended.code, ended.output) == (143, LINE)
+    assert not [path for path in tmp_path.rglob("*") if is_temporary(path)]
+    assert not (tmp_path / "out").exists()
+    again = commands.run(*args)
+    assert again.code == 0, again.output
+    assert evaluated.equals(tmp_path)
+
+
+def test_training_says_how_it_goes_on(monkeypatch: pytest.MonkeyPatch):
+    def stopped(*_: object, **__: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("t2av_bench.models.training.config.load_config", stopped)
+    done = CliRunner().invoke(main, ["train-reference", "--config", "mini"])
+    assert done.exit_code == 143
+    assert "kept, and the same command with --resume goes on from there" in done.output
+
+
+def test_a_second_signal_does_not_disturb_the_clearing_up():
+    cleared = []
+
+    def work() -> None:
+        with stopping_on_sigterm():
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            finally:
+                signal.raise_signal(signal.SIGTERM)
+                cleared.append(1)
+
+    with pytest.raises(Stopped, match="^$"):
+        work()
+    assert cleared == [1]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_programs_own_handler_and_other_threads_are_left_alone():
+    def own(*_: object) -> None:
+        pass
+
+    signal.signal(signal.SIGTERM, own)
+    try:
+        with stopping_on_sigterm():
+            assert signal.getsignal(signal.SIGTERM) is own
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    seen = []
+
+    def elsewhere() -> None:
+        with stopping_on_sigterm():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen == [signal.SIG_DFL]
+
+
+def test_a_worker_ended_by_sigterm_takes_no_clip_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "t2av_test_terminated.py").write_text(
+        "import os, signal\n"
+        "def once(path):\n"
+        "    if not os.path.exists(path):\n"
+        "        open(path, 'w').close()\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    return path\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    import t2av_test_terminated
+
+    marks = [str(tmp_path / f"mark-{number}") for number in range(3)]
+    assert dict(run_jobs(t2av_test_terminated.once, marks, num_workers=1)) == dict(enumerate(marks))
