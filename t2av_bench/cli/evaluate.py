@@ -153,7 +153,7 @@ def evaluate(
     if options["features"] is None and preset is None:
         options["features"] = default_features(options["manifest"])
         click.echo(f"Features: {options['features']} (the default for {options['manifest'].name})", err=True)
-    for path in (output, per_clip, plot):
+    for path in (output, per_clip):
         if path is not None and is_first():
             check_writable(path)
     with processes() as team:
