@@ -278,4 +278,6 @@ def test_rows_in_memory_and_the_second_pass_agree(monkeypatch: pytest.MonkeyPatc
     )
     _, kept = Synthetic(monkeypatch, padded).score()  # type: ignore[arg-type]
     for name in FRECHET:
-        np.testing.assert_allclose(kept[name], passed[name], atol=1e-8 * np.abs(passed[name]).max(), err_msg=name)
+        single = METRICS[name].kind == "raw" and len(METRICS[name].blocks) > 2  # from 600 dimensions on
+        atol = (5e-6 if single else 1e-8) * np.abs(passed[name]).max()
+        np.testing.assert_allclose(kept[name], passed[name], atol=atol, err_msg=name)
