@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from t2av_bench.checking import CheckReport, FileNeed, check_files, is_known, un
 from t2av_bench.distributed import Processes
 from t2av_bench.embedding import EmbeddingJob, Float32Array, embed_missing
 from t2av_bench.errors import MediaError, T2AVBenchError
+from t2av_bench.files import replacing
 from t2av_bench.models.extractors import ClipSource, Extractor
 from t2av_bench.models.extractors.network import import_torch
 
@@ -127,7 +129,8 @@ def embed_everywhere(jobs: Sequence[EmbeddingJob], station: Station, processes: 
     if not missing:
         return {}
     orders = [_order(job) for job in missing]
-    held = processes.each(_held, station, [orders] * processes.n)
+    strange = _own_caches(station, processes)
+    held = processes.each(_held, station, [orders if own else [] for own in strange])
     shares = embedding_shares(missing, held)
     found = processes.each(_embed_orders, station, [[orders[place] for place in share] for share in shares])
     failures = {key: reason for part in found for key, reason in part.items()}
@@ -138,8 +141,10 @@ def embed_everywhere(jobs: Sequence[EmbeddingJob], station: Station, processes: 
 def spread(jobs: Sequence[EmbeddingJob], station: Station, processes: Processes) -> None:
     """Put what the first process's cache holds of some jobs into the caches of all others."""
     orders = [_order(job) for job in jobs]
-    held = processes.each(_held, station, [orders] * processes.n)
-    for wanted in _together([_others(jobs, places) for places in held[1:]]):
+    strange = _own_caches(station, processes)
+    held = processes.each(_held, station, [orders if own else [] for own in strange])
+    lacking = [_others(jobs, places) if own else iter(()) for own, places in zip(strange, held, strict=True)]
+    for wanted in _together(lacking[1:]):
         arrays = [[(job.key, station.cache.load(job.key, job.shape)) for job in part] for part in wanted]
         processes.each(_store, station, [[], *arrays])
 
@@ -237,6 +242,28 @@ def _as_here(job: EmbeddingJob) -> EmbeddingJob:
 
 def _embed_orders(station: Station, orders: Sequence[_Order]) -> dict[str, str]:
     return _embed(station, [_as_here(station.job(*order)) for order in orders])
+
+
+class _SeenError(Exception):
+    """Keeps a mark from taking the place of a file."""
+
+
+def _own_caches(station: Station, processes: Processes) -> list[bool]:
+    """Tell of each process whether its cache is another than the first one's: then it does not see a mark there."""
+    strange = [False] + [True] * (processes.n - 1)
+    folder = station.cache.folder
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    with suppress(_SeenError), replacing(folder / "mark") as mark:
+        with suppress(OSError):  # which storing embeddings will explain
+            mark.touch()
+        strange = [not seen for seen in processes.each(_sees, station, [mark.name] * processes.n)]
+        raise _SeenError
+    return [False, *strange[1:]]
+
+
+def _sees(station: Station, name: str) -> bool:
+    return (station.cache.folder / name).exists()
 
 
 def _held(station: Station, orders: Sequence[_Order]) -> list[int]:

@@ -135,6 +135,7 @@ def test_several_processes_give_every_bit_that_one_gives(
         assert all(parts), "each process has done something"
         assert not parts[1].keys() & parts[2].keys(), "nothing was done twice"
         assert parts[1].keys() | parts[2].keys() < parts[0].keys(), "the first one has it all"
+    assert not list(tmp_path.rglob("*.part")), "no stray files"
 
 
 def test_there_may_be_more_processes_than_clips_and_a_cache_that_is_half_full(
