@@ -269,7 +269,7 @@ def evaluate(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool_version=__version__,
         per_clip=by_clip(jobs, contributions),
-        clip_halves=by_clip(jobs, found.own_half),
+        clip_halves=by_clip(jobs, choices.in_order(found.own_half, companions.own_half)),
         clip_values=by_clip(jobs, companions.clip_values),
         reference_pack=None if pack is None else pack_record(pack),
     )
