@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.errors import ManifestError
+from t2av_bench.errors import ManifestError, quoted, shown
 from t2av_bench.manifests.schema import Manifest
 
 FILE_NAME = "events.csv"
@@ -53,16 +53,15 @@ def event_times(manifest: Manifest) -> dict[str, npt.NDArray[np.float64]] | None
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
             if not {"clip_id", "time_s"} <= set(rows.fieldnames or ()):
-                raise ManifestError(
-                    f"{path}: must have the columns clip_id and time_s; got {rows.fieldnames or 'none'}"
-                )
+                got = quoted(rows.fieldnames or "none")
+                raise ManifestError(f"{path}: must have the columns clip_id and time_s; got {got}")
             for number, row in enumerate(rows, start=2):
                 if number > _MAX_EVENTS_N:
                     raise ManifestError(f"{path}: must have at most {_MAX_EVENTS_N} rows")
                 if row["clip_id"] in found:
                     found[row["clip_id"]].append(_time_s(row["time_s"], durations_s[row["clip_id"]], path, number))
     except (OSError, ValueError, csv.Error) as error:
-        raise ManifestError(f"{path}: cannot be read as a table of events ({error})") from error
+        raise ManifestError(f"{path}: cannot be read as a table of events ({shown(str(error), 200)})") from error
     return {clip_id: np.sort(np.array(times, dtype=np.float64)) for clip_id, times in found.items()}
 
 
@@ -73,6 +72,6 @@ def _time_s(text: str | None, duration_s: float, path: Path, number: int) -> flo
         time_s = math.nan
     if not 0.0 <= time_s <= duration_s:
         raise ManifestError(
-            f"{path}: row {number}: time_s must be a number from 0 to the clip's {duration_s:g} s; got {text!r}"
+            f"{path}: row {number}: time_s must be a number from 0 to the clip's {duration_s:g} s; got {quoted(text)}"
         )
     return time_s

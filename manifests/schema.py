@@ -33,7 +33,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from t2av_bench.errors import ManifestError
+from t2av_bench.errors import ManifestError, quoted, shown
 
 COLUMNS = ("clip_id", "source", "media", "start_s", "duration_s", "caption", "labels", "split")
 _TEXTS = tuple(column for column in COLUMNS if column not in ("start_s", "duration_s"))
@@ -134,7 +134,7 @@ def read_manifest(path: str | Path) -> Manifest:
     except UnicodeDecodeError as error:
         raise ManifestError(f"{path}: must be text in UTF-8 ({error})") from error
     except (OSError, ValueError, csv.Error, RecursionError) as error:
-        raise ManifestError(f"{path}: cannot be read as a table ({error})") from error
+        raise ManifestError(f"{path}: cannot be read as a table ({shown(str(error), 200)})") from error
     return Manifest(name=path.stem, table=table, data_dir=path.parent)
 
 
@@ -203,7 +203,7 @@ def _checked(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return the table with exactly :data:`COLUMNS`, typed; raise on the first broken rule."""
     for column in _NEEDED:
         if column not in table.columns:
-            found = ", ".join(map(str, table.columns)) or "none"
+            found = shown(", ".join(map(str, table.columns)), 200) or "none"
             raise ManifestError(f"{name}: there must be a column {column!r}; found {found}")
     if len(table) == 0:
         raise ManifestError(f"{name}: there must be at least one clip; the table is empty")
@@ -238,17 +238,17 @@ def _number(value: Any, default: float, lowest: float) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise ValueError(f"must be a number of seconds, got {value!r}") from None
+        raise ValueError(f"must be a number of seconds, got {quoted(value)}") from None
     if not math.isfinite(number) or number < lowest:
-        raise ValueError(f"must be finite and {'positive' if lowest else 'not negative'}, got {value!r}")
+        raise ValueError(f"must be finite and {'positive' if lowest else 'not negative'}, got {quoted(value)}")
     return number + 0.0  # no negative zero, which the hash would tell from zero
 
 
 def _check_text(text: Any) -> None:
     if not isinstance(text, str):
-        raise ValueError(f"must be text, got {text!r}")
+        raise ValueError(f"must be text, got {quoted(text)}")
     if _FORBIDDEN.search(text):
-        raise ValueError(f"must hold no control characters and no half characters, got {text!r}")
+        raise ValueError(f"must hold no control characters and no half characters, got {quoted(text)}")
 
 
 def _check_id(clip_id: str) -> None:
@@ -256,7 +256,7 @@ def _check_id(clip_id: str) -> None:
         raise ValueError("must not be empty")
     # The id becomes a file name, so it must not be able to name any other place.
     if clip_id in (".", "..") or _NO_FILE_NAME.search(clip_id):
-        raise ValueError(f"must be usable as a file name, without separators, got {clip_id!r}")
+        raise ValueError(f"must be usable as a file name, without separators, got {quoted(clip_id)}")
     if len(clip_id.encode()) > _MAX_ID_BYTES:
         raise ValueError(f"must be at most {_MAX_ID_BYTES} bytes long, got {len(clip_id.encode())}")
 
@@ -266,7 +266,7 @@ def _check_unique(ids: list[str], name: str) -> None:
     for row, clip_id in enumerate(ids, start=2):
         if seen.setdefault(clip_id, row) != row:
             raise ManifestError(
-                f"{name}: row {row}, column 'clip_id': {clip_id!r} stands in row {seen[clip_id]} already; "
+                f"{name}: row {row}, column 'clip_id': {quoted(clip_id)} stands in row {seen[clip_id]} already; "
                 "ids must be unique"
             )
 
@@ -276,7 +276,7 @@ def _check_media(media: str) -> None:
         raise ValueError("must name a file")
     path = media.replace("\\", "/")
     if path.startswith("/") or ".." in path.split("/") or path[1:2] == ":":
-        raise ValueError(f"must stay inside the data folder, got {media!r}")
+        raise ValueError(f"must stay inside the data folder, got {quoted(media)}")
 
 
 def _check_caption(caption: str) -> None:

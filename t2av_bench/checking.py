@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from t2av_bench.cache import EmbeddingCache, file_key, file_sha256, file_state, unchanged
@@ -87,8 +88,17 @@ class CheckReport:
         return len(self.silent)
 
 
-def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers: int, progress: bool) -> CheckReport:
+def check_files(
+    needs: Sequence[FileNeed],
+    cache: EmbeddingCache,
+    *,
+    num_workers: int,
+    progress: bool,
+    meanwhile: Callable[[], object] | None = None,
+) -> CheckReport:
     """Check all files, those that are known from the cache by a look, the others by reading them.
+
+    ``meanwhile`` is called in a thread of its own while workers read files, if there are new ones.
 
     Returns
     -------
@@ -111,6 +121,8 @@ def check_files(needs: Sequence[FileNeed], cache: EmbeddingCache, *, num_workers
             answers[index] = known
         else:
             unknown.append(index)
+    if unknown and meanwhile is not None:
+        Thread(target=meanwhile).start()
     outcomes = run_jobs(inspect, [needs[i] for i in unknown], num_workers=num_workers)
     with progress_bar(len(unknown), "checking files", "file", progress) as bar, closing(outcomes):
         for position, answer in outcomes:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from t2av_bench.errors import TableError
+from t2av_bench.errors import TableError, quoted, shown
 
 _DELIMITERS = (",", ";", "\t")
 # Reading stops there, so that no file can fill the memory.
@@ -33,7 +33,7 @@ class Table(NamedTuple):
 
     def at(self, row: Row, column: str) -> str:
         """Name a cell in an error message."""
-        return f"{self.path}: row {row.number}, column {column!r}"
+        return f"{self.path}: row {row.number}, column {quoted(column)}"
 
     def text(self, row: Row, column: str) -> str:
         """Return a cell that must not be empty.
@@ -61,9 +61,9 @@ class Table(NamedTuple):
             value = float(cell)
         except ValueError:
             hint = " (write the decimal point as a point)" if _DECIMAL_COMMA.fullmatch(cell) else ""
-            raise TableError(f"{self.at(row, column)}: must be a number, got {cell[:100]!r}{hint}") from None
+            raise TableError(f"{self.at(row, column)}: must be a number, got {quoted(cell)}{hint}") from None
         if not math.isfinite(value):
-            raise TableError(f"{self.at(row, column)}: must be a finite number, got {cell!r}")
+            raise TableError(f"{self.at(row, column)}: must be a finite number, got {quoted(cell)}")
         return value
 
 
@@ -95,7 +95,7 @@ def read_table(path: str | Path, needed: Sequence[str]) -> Table:
     except OSError as error:
         raise TableError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (UnicodeError, csv.Error) as error:
-        raise TableError(f"{path}: must be a CSV file in UTF-8 ({error})") from error
+        raise TableError(f"{path}: must be a CSV file in UTF-8 ({shown(str(error), 200)})") from error
     if not rows:
         raise TableError(f"{path}: must have at least one row below its header")
     return Table(path, header, rows)
@@ -112,11 +112,11 @@ def _numbered(lines: Iterator[list[str]], path: Path) -> Iterator[tuple[int, lis
 def _check_header(header: tuple[str, ...], needed: Sequence[str], path: Path) -> None:
     for column in needed:
         if column not in header:
-            found = ", ".join(header)[:200] or "an empty file"
+            found = shown(", ".join(header), 200) or "an empty file"
             raise TableError(f"{path}: must have the columns {','.join(needed)}; {column!r} is missing, found {found}")
     twice = [column for i, column in enumerate(header) if column in header[:i]]
     if twice:
-        raise TableError(f"{path}: the column {twice[0]!r} stands there twice")
+        raise TableError(f"{path}: the column {quoted(twice[0])} stands there twice")
 
 
 def _row(number: int, cells: list[str], header: tuple[str, ...], path: Path) -> Row:

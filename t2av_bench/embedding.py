@@ -34,7 +34,7 @@ Float32Array = npt.NDArray[np.float32]
 Inputs = npt.NDArray[Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there are ten of them per clip
 class EmbeddingJob:
     """One clip to be embedded by one extractor.
 

@@ -64,6 +64,12 @@ def shown(text: str, limit: int = 60) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
+def quoted(value: object, limit: int = 100) -> str:
+    """Return a foreign value as a literal of one line, shortened."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[:limit]} …"
+
+
 class ManifestError(T2AVBenchError):
     """A manifest is malformed."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2av_bench._version import __version__
-from t2av_bench.errors import UsageError
+from t2av_bench.errors import UsageError, quoted, shown
 from t2av_bench.files import replacing
 from t2av_bench.manifests import Manifest
 
@@ -135,8 +135,8 @@ def _write_first(path: Path, text: str) -> None:
 def _compare(path: Path, settings: dict[str, Any]) -> None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); give a new folder") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} cannot be read ({shown(str(error), 200)}); give a new folder") from error
     if not isinstance(found, dict) or not isinstance(found.get("sampling"), dict):
         raise UsageError(f"{path} is no record of this command; give a new folder")
     differing = _differences(found, settings)
@@ -149,4 +149,8 @@ def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
     before, now = flat
     # The name is for readers; a moved checkpoint is the same one.
     keys = [key for key in {**before, **now} if key != "checkpoint"]
-    return [f"{key}: {before.get(key)!r}, now {now.get(key)!r}" for key in keys if before.get(key) != now.get(key)]
+    return [
+        f"{shown(key)}: {quoted(before.get(key))}, now {quoted(now.get(key))}"
+        for key in keys
+        if before.get(key) != now.get(key)
+    ]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from t2av_bench.delimited import read_table
-from t2av_bench.errors import ResultError, TableError
+from t2av_bench.errors import ResultError, TableError, quoted
 
 PerClip = dict[str, dict[str, float]]
 """Clip id to score name to number, in the unit of the score."""
@@ -124,14 +124,14 @@ def _parsed(path: Path, scores: Sequence[str]) -> ClipTable:
         for column in columns:
             name = column.removesuffix(_VALUE).removesuffix(_HALF)
             if name not in scores:
-                raise ResultError(f"{path}: the result has no score {name!r}")
+                raise ResultError(f"{path}: the result has no score {quoted(name)}")
         names = [column for column in columns if not column.endswith((_VALUE, _HALF))]
         halved = [column for column in columns if column.endswith(_HALF)]
         valued = [column for column in columns if column.endswith(_VALUE)]
         for row in table.rows:
             clip_id = row.cells["clip_id"]
             if clip_id in parsed.contributions:
-                raise ResultError(f"{table.at(row, 'clip_id')}: {clip_id!r} stands there twice")
+                raise ResultError(f"{table.at(row, 'clip_id')}: {quoted(clip_id)} stands there twice")
             parsed.contributions[clip_id] = {name: table.number(row, name) for name in names}
             if halved:
                 parsed.own_half[clip_id] = {c.removesuffix(_HALF): table.number(row, c) for c in halved}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from t2av_bench.errors import Problem, T2AVBenchError
+from t2av_bench.errors import Problem, T2AVBenchError, quoted, shown
 from t2av_bench.manifests import Clip
 from t2av_bench.naming import convention_of, is_media
 
@@ -83,16 +83,16 @@ def _listed_files(folder: Path) -> dict[str, list[Path]]:
         with where.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"clip_id", "path"} <= set(reader.fieldnames or ()):
-                raise T2AVBenchError(f"{where}: must have the columns clip_id,path; found {reader.fieldnames}")
+                raise T2AVBenchError(f"{where}: must have the columns clip_id,path; found {quoted(reader.fieldnames)}")
             for number, row in enumerate(reader, start=2):
                 path = PurePosixPath((row["path"] or "").replace("\\", "/"))
                 if not row["path"] or path.is_absolute() or ".." in path.parts:
                     raise T2AVBenchError(
-                        f"{where}: row {number}: must name a file inside the folder, got {row['path']!r}"
+                        f"{where}: row {number}: must name a file inside the folder, got {quoted(row['path'])}"
                     )
                 found[row["clip_id"] or ""].append(folder / path)
     except (UnicodeDecodeError, csv.Error) as error:
-        raise T2AVBenchError(f"{where}: must be a CSV file in UTF-8 ({error})") from error
+        raise T2AVBenchError(f"{where}: must be a CSV file in UTF-8 ({shown(str(error), 200)})") from error
     return found
 
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from t2av_bench.delimited import Row, Table, read_table
-from t2av_bench.errors import TableError
+from t2av_bench.errors import TableError, quoted
 
 _SYSTEM_LEVEL = ""
 
@@ -91,7 +91,7 @@ def _check_once(
     if key not in seen:
         seen[key] = row.number
         return
-    what = " ".join(repr(name) for name in key[:2] if name)
-    who = f" by {key[2]!r}" if has_raters else ""
+    what = " ".join(quoted(name) for name in key[:2] if name)
+    who = f" by {quoted(key[2])}" if has_raters else ""
     advice = "" if has_raters else "; if several people rated it, say who in a column 'rater'"
     raise TableError(f"{table.at(row, 'rating')}: {what} is rated{who} in row {seen[key]} already{advice}")

@@ -16,6 +16,7 @@ import heapq
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from t2av_bench.cache import EmbeddingCache, entry_key, file_sha256, file_state
@@ -24,6 +25,7 @@ from t2av_bench.distributed import Processes
 from t2av_bench.embedding import EmbeddingJob, Float32Array, embed_missing
 from t2av_bench.errors import MediaError, T2AVBenchError
 from t2av_bench.models.extractors import ClipSource, Extractor
+from t2av_bench.models.extractors.network import import_torch
 
 # What all processes together may send the first one, or it may send them, at once.
 GATHERED_BYTES = 64 << 20
@@ -121,7 +123,7 @@ def embed_everywhere(jobs: Sequence[EmbeddingJob], station: Station, processes: 
     if processes.n == 1:
         return _embed(station, jobs)
     cache = station.cache
-    missing = [job for job in {job.key: job for job in jobs}.values() if cache.load(job.key, job.shape) is None]
+    missing = [job for job in {job.key: job for job in jobs}.values() if not cache.holds(job.key, job.shape)]
     if not missing:
         return {}
     orders = [_order(job) for job in missing]
@@ -201,7 +203,13 @@ def _order(job: EmbeddingJob) -> _Order:
 
 
 def _check(station: Station, needs: Sequence[FileNeed]) -> CheckReport:
-    return check_files(needs, station.cache, num_workers=station.num_workers, progress=station.progress)
+    return check_files(
+        needs,
+        station.cache,
+        num_workers=station.num_workers,
+        progress=station.progress,
+        meanwhile=partial(import_torch, station.extractors),
+    )
 
 
 def _embed(station: Station, jobs: Sequence[EmbeddingJob]) -> dict[str, str]:
@@ -233,7 +241,7 @@ def _embed_orders(station: Station, orders: Sequence[_Order]) -> dict[str, str]:
 
 def _held(station: Station, orders: Sequence[_Order]) -> list[int]:
     jobs = [station.job(*order) for order in orders]
-    return [place for place, job in enumerate(jobs) if station.cache.load(job.key, job.shape) is not None]
+    return [place for place, job in enumerate(jobs) if station.cache.holds(job.key, job.shape)]
 
 
 def _entries(station: Station, orders: Sequence[_Order]) -> list[Float32Array | None]:
@@ -257,7 +265,7 @@ def _gather(
 def _unreadable(
     jobs: Sequence[EmbeddingJob], failures: Mapping[str, str], cache: EmbeddingCache
 ) -> Iterator[EmbeddingJob]:
-    return (job for job in jobs if job.key not in failures and cache.load(job.key, job.shape) is None)
+    return (job for job in jobs if job.key not in failures and not cache.holds(job.key, job.shape))
 
 
 def _store(station: Station, entries: Sequence[tuple[str, Float32Array | None]]) -> None:

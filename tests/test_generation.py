@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,12 +15,14 @@ import soundfile
 import torch
 from click.testing import CliRunner
 from t2av_support import open_gates, tiny_config
+from team import in_team
 
+from t2av_bench import generation_record
 from t2av_bench.cli import main
 from t2av_bench.errors import MediaError, PrerequisiteError, ProblemsError, UsageError
-from t2av_bench.generation import generate, generate_one
-from t2av_bench.generation_record import SETTINGS_FILE, Sampling
-from t2av_bench.manifests import load_manifest
+from t2av_bench.generation import Generated, _Share, _shares, generate, generate_one
+from t2av_bench.generation_record import SETTINGS_FILE, Sampling, agree_on_settings
+from t2av_bench.manifests import Clip, load_manifest
 from t2av_bench.media import probe, read_audio, read_frames
 from t2av_bench.media.muxing import mux
 from t2av_bench.models.t2av import build_mini
@@ -300,3 +304,56 @@ def test_the_command_refuses_what_contradicts_itself(arguments, message, tmp_pat
     done = CliRunner().invoke(main, ["generate", "-o", str(tmp_path / "out"), *arguments])
     assert done.exit_code == 2
     assert message in done.output
+
+
+def test_several_processes_share_the_clips_and_write_what_one_writes(checkpoint, data, tmp_path):
+    run(checkpoint, data, tmp_path / "one", batch_size=1)
+    counts = in_team(3, lambda team: run(checkpoint, data, tmp_path / "three", batch_size=1, processes=team))
+    assert counts == [Generated(5, 0)] * 3
+    assert {path.name: path.read_bytes() for path in (tmp_path / "three").iterdir()} == {
+        path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()
+    }
+    again = in_team(2, lambda team: run(checkpoint, data, tmp_path / "three", batch_size=1, processes=team))
+    assert again == [Generated(0, 5)] * 2
+
+
+def test_videos_that_no_process_can_read_are_listed_once_in_order(checkpoint, data, tmp_path):
+    media = Path(shutil.copytree(data, tmp_path / "data"))
+    for name in ("c4.mp4", "c1.mp4"):
+        (media / name).write_bytes(b"nothing")
+    for error in in_team(2, lambda team: run(checkpoint, media, tmp_path / "out", processes=team)):
+        assert isinstance(error, ProblemsError)
+        assert [problem.clip_id for problem in error.problems] == ["c1", "c4"]
+    assert sounds(tmp_path / "out").keys() == {"c0", "c2", "c3"}
+
+
+def test_work_is_divided_in_whole_groups_and_nobody_is_idle_who_need_not_be():
+    clips = [Clip(f"{i}", "", "", 0.0, 1.0, "", "", "") for i in range(6)]
+    ids = {clip.clip_id for clip in clips}
+    assert [[len(group) for group in share.groups] for share in _shares(clips, ids, 4, 1)] == [[4, 2]]
+    assert [[len(group) for group in share.groups] for share in _shares(clips, ids, 4, 3)] == [[2], [2], [2]]
+    # Where another run has stopped, the company of a missing clip is the same.
+    assert [[len(group) for group in share.groups] for share in _shares(clips, {clips[5].clip_id}, 4, 1)] == [[2]]
+    assert _shares([], set(), 4, 2) == [_Share([], set())] * 2
+
+
+def test_all_processes_must_see_one_folder(checkpoint, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(generation_record, "_APPEARS_S", 0.1)
+    for error in in_team(2, lambda team: run(checkpoint, data, tmp_path / f"{team.rank}", processes=team)):
+        assert isinstance(error, UsageError)
+        assert "must be one folder that all processes see" in str(error)
+    assert not (tmp_path / "1").exists()
+
+
+def test_of_two_that_begin_a_folder_at_once_one_decides(tmp_path):
+    def begin(seed: int) -> object:
+        try:
+            return agree_on_settings(tmp_path / "out", {"sampling": {"seed": seed}})
+        except UsageError as error:
+            return error
+
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(begin, range(8)))
+    winner = json.loads((tmp_path / "out" / SETTINGS_FILE).read_text())["sampling"]["seed"]
+    assert [seed for seed, outcome in enumerate(outcomes) if outcome is None] == [winner]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [SETTINGS_FILE]

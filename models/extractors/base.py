@@ -46,7 +46,7 @@ WINDOW_S = 0.96
 WINDOW_SAMPLES_N = 15_600
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClipSource:
     """Where one clip's media lie and which part of them is the clip.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from t2av_bench.errors import PrerequisiteError, no_such_name
+from t2av_bench.errors import PrerequisiteError, no_such_name, shown
 from t2av_bench.models.extractors.catalogue import WEIGHTS
 from t2av_bench.models.extractors.weights import find_weights, layout_differences, load_checkpoint, load_state_dict
 from t2av_bench.remote import Fault, RemoteFile
@@ -139,7 +139,7 @@ def stored_shapes(path: Path, *, key: str = "state_dict", safetensors: bool | No
             with safe_open(path, framework="pt") as file:
                 return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise PrerequisiteError(f"{path} cannot be read as a safetensors file: {error}") from error
+            raise PrerequisiteError(f"{path} cannot be read as a safetensors file: {shown(str(error), 300)}") from error
     if not key:
         return _array_shapes(load_checkpoint(path))
     return {name: tuple(tensor.shape) for name, tensor in load_state_dict(path, key=key).items()}

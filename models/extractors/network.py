@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,6 +32,12 @@ if TYPE_CHECKING:
 
 PUBLISHED = "published"
 RANDOM = "random"
+
+
+def import_torch(extractors: Iterable[Extractor]) -> None:
+    """Import torch, which takes seconds, if any of these extractors will need it."""
+    if any(isinstance(extractor, NetworkExtractor) for extractor in extractors):
+        import torch  # noqa: F401
 
 
 class ChosenWeights:

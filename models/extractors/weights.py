@@ -7,15 +7,15 @@ are hostile input: :func:`load_checkpoint` reads tensors, containers and NumPy a
 
 from __future__ import annotations
 
-import pickle
+import pickletools
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
-from t2av_bench.errors import PrerequisiteError, UsageError
+from t2av_bench.errors import PrerequisiteError, UsageError, shown
 from t2av_bench.home import home
 from t2av_bench.models.extractors.catalogue import WEIGHTS, WeightsEntry
 from t2av_bench.remote import fault_of, file_hash, remembered_hash
@@ -38,6 +38,9 @@ __all__ = [
 ]
 
 _NAMED_AT_MOST = 4
+_LONGEST_NAME = 1_000
+# Magic number, protocol, system, content, keys; the tensors' numbers follow.
+_LEGACY_PICKLES_N = 5
 
 
 def weights_entry(name: str) -> WeightsEntry:
@@ -128,15 +131,48 @@ def load_checkpoint(path: str | Path) -> Any:
     if not path.is_file():
         raise PrerequisiteError(f"The weights file {path} does not exist.")
     try:
+        _check_names(path)
         with _numpy_content_allowed(), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, OSError) as error:
-        first_line = str(error).strip().partition("\n")[0]
+    except Exception as error:  # a damaged stream sends the unpickler anywhere
+        first_line = shown(str(error).strip().partition("\n")[0] or type(error).__name__, 300)
         raise PrerequisiteError(
             f"{path} cannot be read as a checkpoint of tensors; it may be truncated, or hold objects whose loading "
             f"would run code, which is refused: {first_line}"
         ) from error
+
+
+def _check_names(path: Path) -> None:
+    """Raise if a file asks for an object by a huge name: torch's search in its own message would take for ever."""
+    with path.open("rb") as file:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                for member in archive.infolist():
+                    if member.filename.endswith("data.pkl"):
+                        _check_pickle(archive.open(member))
+            return
+        file.seek(0)
+        for _ in range(_LEGACY_PICKLES_N):
+            if not _check_pickle(file):
+                return
+
+
+def _check_pickle(stream: IO[bytes]) -> bool:
+    """Look at a pickle without running it; false if it is none, which whoever runs it says better."""
+    try:
+        for operation, argument, _ in pickletools.genops(stream):
+            if operation.name == "GLOBAL" and len(argument) > _LONGEST_NAME:
+                raise _LongNameError(f"it asks for an object whose name has {len(argument):,} characters")
+    except _LongNameError:
+        raise
+    except Exception:
+        return False
+    return True
+
+
+class _LongNameError(Exception):
+    """No class has a name as long."""
 
 
 def load_state_dict(path: str | Path, *, key: str = "state_dict") -> dict[str, torch.Tensor]:
@@ -226,6 +262,6 @@ def _numpy_content_allowed() -> Iterator[None]:
 
 
 def _some(names: Any) -> str:
-    listed = [str(name) for name in names]
+    listed = [shown(str(name), 200) for name in names]
     more = f" and {len(listed) - _NAMED_AT_MOST} more" if len(listed) > _NAMED_AT_MOST else ""
     return ", ".join(listed[:_NAMED_AT_MOST]) + more

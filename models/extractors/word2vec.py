@@ -1,7 +1,8 @@
 """word2vec: the mean of a caption's Google News word vectors, 300-d.
 
-The published file cannot be searched without reading all of its 3.6 GB, so it is converted once, with gensim, into a
-form of which lookups read only the words they need (``weights/word2vec-<hash>/`` in the home folder).
+The published file cannot be searched without reading all of its 3.6 GB, so it is read once, with gensim, and written
+in a form of which lookups read only the words they need: ``vectors.npy`` and ``words.txt``, in
+``weights/word2vec-<hash>/`` of the home folder. Not gensim's own form, which is a pickle and may run code.
 
 How a caption becomes words: runs of letters and digits, apostrophes inside a word kept. The vocabulary is
 case-sensitive, lacks stop words ("a", "and", "of", "to") and writes numbers of more than one digit as "##", so each
@@ -20,11 +21,11 @@ import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NamedTuple, cast
 
 import numpy as np
 
-from t2av_bench.errors import MetricError, PrerequisiteError
+from t2av_bench.errors import MetricError, PrerequisiteError, shown
 from t2av_bench.files import hash_stream
 from t2av_bench.home import home
 from t2av_bench.models.extractors.base import Float32Array, TextExtractor
@@ -33,6 +34,15 @@ from t2av_bench.models.extractors.network import PUBLISHED, ChosenWeights
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _TOKENISATION = 1
+# More than any published file has; reading stops there, so that no compressed file can fill the memory.
+_MOST_WORDS_N, _MOST_NUMBERS_N = 10_000_000, 4_096
+
+
+class _Vectors(NamedTuple):
+    """Vectors (words, numbers), mapped into memory, and the row of each word."""
+
+    vectors: Float32Array
+    rows: dict[str, int]
 
 
 def words_of(caption: str) -> list[str]:
@@ -78,7 +88,7 @@ class Word2VecExtractor(TextExtractor):
     def __init__(self, *, weights: str | Path = PUBLISHED, seed: int = 0, device: str = "auto") -> None:
         self.weights = ChosenWeights(WEIGHTS["word2vec"], weights, seed)
         self.device = device
-        self._vectors: Any = None
+        self._vectors: _Vectors | None = None
         self._content_sha256: str | None = None
 
     def options(self) -> dict[str, Any]:
@@ -139,20 +149,18 @@ class Word2VecExtractor(TextExtractor):
         if sha256 is None or self._vectors is not None:
             return
         vectors = _open_vectors(self.weights, sha256)
-        if vectors.vector_size != self.dim:
+        if vectors.vectors.shape[1] != self.dim:
             raise PrerequisiteError(
-                f"{self.weights.path} must hold vectors of {self.dim} numbers; got {vectors.vector_size}."
+                f"{self.weights.path} must hold vectors of {self.dim} numbers; got {vectors.vectors.shape[1]}."
             )
         self._vectors = vectors
 
     def _vector(self, word: str) -> Float32Array | None:
         if self.weights.is_random:
             return _random_vector(word.lower(), self.weights.seed, self.dim)
-        index = next((self._vectors.key_to_index[f] for f in forms_of(word) if f in self._vectors.key_to_index), None)
-        if index is None:
-            return None
-        vector: Float32Array = np.asarray(self._vectors.vectors[index], np.float32)
-        return vector
+        assert self._vectors is not None
+        row = next((self._vectors.rows[form] for form in forms_of(word) if form in self._vectors.rows), None)
+        return None if row is None else np.asarray(self._vectors.vectors[row], np.float32)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_vectors": None}
@@ -166,14 +174,23 @@ def _random_vector(word: str, seed: int, dim: int) -> Float32Array:
     return vector
 
 
-def _open_vectors(weights: ChosenWeights, sha256: str) -> Any:
-    """Return gensim's vectors, mapped into memory; the file itself is needed on first use only."""
-    from gensim.models import KeyedVectors
-
+def _open_vectors(weights: ChosenWeights, sha256: str) -> _Vectors:
+    """Return the vectors, mapped into memory; the file itself is needed on first use only."""
     folder = _folder(sha256)
     if not folder.is_dir():
         _convert(weights.path, folder)
-    return KeyedVectors.load(str(folder / "vectors.kv"), mmap="r")
+    try:
+        vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+        words = (folder / "words.txt").read_bytes().decode().split(" ")
+    except (OSError, ValueError, EOFError) as error:
+        raise _damaged(folder) from error
+    if vectors.ndim != 2 or vectors.dtype != np.float32 or len(words) != len(vectors):
+        raise _damaged(folder)
+    return _Vectors(vectors, {word: row for row, word in enumerate(words)})
+
+
+def _damaged(folder: Path) -> PrerequisiteError:
+    return PrerequisiteError(f"{folder} is damaged; delete it to have the vectors converted again")
 
 
 def _folder(sha256: str) -> Path:
@@ -185,8 +202,10 @@ def _convert(path: Path, folder: Path) -> None:
     partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
     partial.mkdir(parents=True, exist_ok=True)
     try:
-        vectors = _read_binary(path)
-        vectors.save(str(partial / "vectors.kv"), separately=["vectors"])
+        read = _read_binary(path)
+        np.save(partial / "vectors.npy", np.ascontiguousarray(read.vectors, np.float32))
+        # In the published format a blank ends a word, so that none holds one.
+        (partial / "words.txt").write_bytes(" ".join(read.index_to_key).encode())
         partial.rename(folder)
     except OSError:
         if not folder.is_dir():  # another process may have been faster
@@ -199,12 +218,24 @@ def _read_binary(path: Path) -> Any:
     from gensim.models import KeyedVectors
 
     try:
+        _check_header(path)
         return KeyedVectors.load_word2vec_format(str(path.absolute()), binary=True)
     except (ValueError, EOFError, AssertionError, MemoryError, gzip.BadGzipFile, zlib.error) as error:
         raise PrerequisiteError(
             f"{path} must be in the binary word2vec format (a line with the numbers of words and dimensions, then each "
-            f"word, a blank and its float32 numbers), gzip-compressed if and only if its name ends in .gz: {error!r}."
+            f"word, a blank and its float32 numbers), gzip-compressed if and only if its name ends in .gz: "
+            f"{type(error).__name__}: {shown(str(error), 200)}."
         ) from error
+
+
+def _check_header(path: Path) -> None:
+    """Raise if a file announces more vectors than any has; what is no header at all is left to gensim."""
+    with _decompressed(path) as file:
+        announced = file.readline(100).split()
+    if len(announced) == 2 and all(number.isdigit() for number in announced):
+        words_n, numbers_n = (int(number) for number in announced)
+        if words_n > _MOST_WORDS_N or numbers_n > _MOST_NUMBERS_N:
+            raise ValueError(f"it announces {words_n:,} words of {numbers_n:,} numbers")
 
 
 def _decompressed(path: Path) -> IO[bytes]:

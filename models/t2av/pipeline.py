@@ -11,7 +11,7 @@ import torch
 from diffusers import AudioPipelineOutput, DiffusionPipeline
 
 from t2av_bench.errors import UsageError, no_such_name
-from t2av_bench.models.t2av.checkpoints import check_pipeline, local_folder, own_memory, quietly, stored_variant
+from t2av_bench.models.t2av.checkpoints import check_pipeline, local_folder, own_memory, read_checked, stored_variant
 from t2av_bench.models.t2av.clap import PublishedClap, SmallClap
 from t2av_bench.models.t2av.inputs import OptionalVideos, Video, as_list, checked_negatives, given_pictures
 from t2av_bench.models.t2av.mel import BANDS_N, HOP_N, SR_HZ
@@ -107,7 +107,7 @@ class T2AVPipeline(DiffusionPipeline):
         options.setdefault("variant", stored_variant(folder))
         options["use_safetensors"] = True
         check_pipeline(folder, options["variant"])
-        pipeline: T2AVPipeline = quietly(super().from_pretrained, folder, **options)
+        pipeline: T2AVPipeline = read_checked(super().from_pretrained, folder, **options)
         for part in pipeline.components.values():
             if isinstance(part, torch.nn.Module):
                 own_memory(part)
@@ -287,10 +287,8 @@ class T2AVPipeline(DiffusionPipeline):
             text = torch.where(has_video[:, None], self.fusion(text, video), text)
         hint = None
         if self.control is not None:
-            hint = self.control.make_hint(
-                video.to(dtype), text.to(dtype), self.latent_steps_n(length_s), keep=has_video
-            )
-        return Conditions(text.to(device, dtype), null, hint)
+            hint = self.control.make_hint(video.to(dtype), text.to(dtype), self.latent_steps_n(length_s))
+        return Conditions(text.to(device, dtype), null, hint, None if hint is None else has_video.to(dtype))
 
     def _finished(
         self, latents: torch.Tensor, captions: list[str], length_s: float, candidates_n: int, output_type: str

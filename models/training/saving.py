@@ -133,6 +133,16 @@ def load_checkpoint(path: Path, progress: Progress, config: dict[str, Any], acce
         shadows = progress.average.shadow_params
         _copy(checkpoints.read_weights(path / "ema.safetensors"), progress.names, shadows, path)
     rest = checkpoints.read_torch(path / "training.pt")
+    try:
+        _restore(progress, rest, state, accelerator.process_index)
+    except Exception as error:  # whatever torch and the random generators make of other content
+        raise TrainingError(
+            f"{path}: is no checkpoint of this training ({type(error).__name__}: {error}); delete it to go on from an"
+            " earlier one"
+        ) from error
+
+
+def _restore(progress: Progress, rest: dict[str, Any], state: dict[str, Any], process: int) -> None:
     progress.optimizer.load_state_dict(rest["optimizer"])
     progress.schedule.load_state_dict(rest["schedule"])
     if progress.average is not None:
@@ -140,8 +150,8 @@ def load_checkpoint(path: Path, progress: Progress, config: dict[str, Any], acce
     if progress.scaler is not None and rest["scaler"] is not None:
         progress.scaler.load_state_dict(rest["scaler"])
     chance = rest["chance"]
-    if accelerator.process_index < len(chance):
-        checkpoints.restore_random_states(chance[accelerator.process_index])
+    if process < len(chance):
+        checkpoints.restore_random_states(chance[process])
     progress.step = int(state["step"])
 
 
@@ -195,7 +205,7 @@ def check_config(path: Path, config: dict[str, Any]) -> None:
 
     try:
         written = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise TrainingError(f"{path}: cannot be read ({error})") from error
     there, here = _flat(written), _flat(config)
     for key in sorted(there.keys() | here.keys()):

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-
-if TYPE_CHECKING:
-    from t2av_bench.packs.reading import ReferencePack
 
 _FILE = click.Path(path_type=Path, readable=False)
 
@@ -55,7 +52,19 @@ def pack() -> None:
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
 @click.option(
-    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per pass of a network."
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="Of the networks, not of what is stored; must be that of the evaluations, and only fp32 is comparable.",
+)
+@click.option("--compile", is_flag=True, help="Compile the networks first, as the evaluations then must, too.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Windows that a network gets at once, at least.",
 )
 @click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
 @click.option("--cache-dir", type=_FILE, help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]")
@@ -73,13 +82,20 @@ def build(metrics: str | None, **options: Any) -> None:
     Embeddings go through the cache, so a stopped build goes on where it was. Prints the SHA-256 by which the file is
     known; the same embeddings make the same bytes.
     """
+    from t2av_bench.distributed import is_first, processes
     from t2av_bench.packs.building import build_pack
+    from t2av_bench.schemas import check_writable
 
     names = [name.strip() for name in metrics.split(",")] if metrics else None
-    made = build_pack(metrics=names, **options)
+    if is_first():
+        check_writable(options["path"])
+    with processes() as team:
+        made = build_pack(metrics=names, processes=team, **options)
+    if not team.leads:
+        return
     of = made.record["manifest"]
     left_out = of["clips"] - made.record["clips"]
-    click.echo(f"{made.path}: {made.record['clips']} clips of {of['name']}, {_size(made)}, SHA-256 {made.sha256}")
+    click.echo(f"{made.path}: {made.record['clips']} clips of {of['name']}, {_size(made.path)}, SHA-256 {made.sha256}")
     if left_out:
         click.echo(f"{left_out} of {of['clips']} clips were left out: results with this pack are incomplete", err=True)
     for name, extractor in made.record["extractors"].items():
@@ -136,7 +152,7 @@ def show(path: Path, form: str) -> None:
         return
     of, protocol = record["manifest"], record["protocol"]
     events = "with times of events" if found.event_times() is not None else "without times of events"
-    click.echo(f"{path}: reference pack, {_size(found)}, made by t2av-bench {shown(record['tool_version'])}")
+    click.echo(f"{path}: reference pack, {_size(found.path)}, made by t2av-bench {shown(record['tool_version'])}")
     click.echo(f"SHA-256   {found.sha256}")
     click.echo(f"manifest  {shown(of['name'])} version {shown(of['version'])} ({of['sha256'][:8]}…)")
     click.echo(f"clips     {record['clips']} of {of['clips']}, {events}")
@@ -160,6 +176,6 @@ def show(path: Path, form: str) -> None:
     click.echo("Rounding: root mean square error of storage, as a share of the features' spread.")
 
 
-def _size(found: ReferencePack) -> str:
-    bytes_n = found.path.stat().st_size
+def _size(path: Path) -> str:
+    bytes_n = path.stat().st_size
     return f"{bytes_n / 1e6:.1f} MB" if bytes_n >= 1e6 else f"{bytes_n / 1e3:.1f} kB"

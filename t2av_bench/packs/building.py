@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache, text_sha256
-from t2av_bench.checking import CheckReport, check_files
-from t2av_bench.embedding import EmbeddingJob, embed_missing, read_embeddings
+from t2av_bench.checking import CheckReport
+from t2av_bench.distributed import ALONE, Processes, same_outcome
+from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import Problem, ProblemsError, UsageError
 from t2av_bench.evaluation import DEFAULT_MANIFEST, OnError, default_features, make_extractors
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor
+from t2av_bench.models.extractors.arithmetic import FULL
 from t2av_bench.packs.layout import CODES, COLUMNS, SCHEMA_VERSION, Content, StoredTensor, whole, write_pack
 from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.survey import choose_dtype, survey
@@ -31,6 +32,7 @@ from t2av_bench.planning import MediaReferences, caption_problems, too_short_cli
 from t2av_bench.progress import progress_bar
 from t2av_bench.protocol import OURS, Protocol, make_protocol
 from t2av_bench.records import extractor_record, manifest_record
+from t2av_bench.shares import Station, check_everywhere, default_workers, embed_everywhere
 
 Dtype = Literal["float16", "float32"]
 LICENCE = (
@@ -39,6 +41,15 @@ LICENCE = (
 )
 
 
+class BuiltPack(NamedTuple):
+    """What :func:`build_pack` wrote: the file, the SHA-256 that identifies it, and what it says of itself."""
+
+    path: Path
+    sha256: str
+    record: dict[str, Any]
+
+
+@same_outcome
 def build_pack(
     path: str | Path,
     manifest: str | Path | Manifest = DEFAULT_MANIFEST,
@@ -50,13 +61,16 @@ def build_pack(
     protocol: str = OURS,
     weights: str = "published",
     device: str = "auto",
+    precision: str = FULL,
+    compile: bool = False,
     batch_size: int = 32,
     num_workers: int | None = None,
     cache_dir: str | Path | None = None,
     on_error: OnError = "fail",
     seed: int = 0,
     progress: bool = True,
-) -> ReferencePack:
+    processes: Processes = ALONE,
+) -> BuiltPack:
     """Write the reference embeddings of a manifest into one file.
 
     Parameters
@@ -67,17 +81,18 @@ def build_pack(
         The clips and the folder of their media, as in :func:`t2av_bench.evaluate`.
     dtype
         ``float16`` halves the file; parts that it would damage are stored in float32, and the pack says which and why.
-    features, metrics, protocol, weights, seed
-        As in :func:`t2av_bench.evaluate`, which they must suit: the pack holds every feature that the scores need.
-    device, batch_size, num_workers, cache_dir, progress
+    features, metrics, protocol, weights, precision, compile, seed
+        As in :func:`t2av_bench.evaluate`, which must be given the same: the pack holds every feature that these scores
+        need.
+    device, batch_size, num_workers, cache_dir, progress, processes
         As there.
     on_error
         ``fail`` if a clip cannot be embedded; ``skip`` leaves such clips out of the pack.
 
     Returns
     -------
-    ReferencePack
-        The pack, opened again from the file.
+    BuiltPack
+        Path, SHA-256 and record; the same in every process.
 
     Raises
     ------
@@ -103,21 +118,26 @@ def build_pack(
         seed=seed,
         known=("events",) if events is not None else (),
     )
-    workers_n = min(os.cpu_count() or 1, 8) if num_workers is None else num_workers
+    workers_n = default_workers(processes) if num_workers is None else num_workers
     cache = EmbeddingCache(cache_dir or home() / "embeddings")
-    extractors = {extractor.name: extractor for extractor in make_extractors(choices, device).values()}
+    made = make_extractors(choices, processes.device(device), precision=precision, compile=compile)
+    extractors = {extractor.name: extractor for extractor in made.values()}
+    station = Station(cache, list(extractors.values()), batch_size, workers_n, progress and processes.leads)
+    if not processes.leads:
+        served: BuiltPack = processes.serve(station)
+        return served
 
     clips = list(benchmark.clips())
     references = MediaReferences(clips, folder)
     problems = [*too_short_clips(clips, extractors), *references.problems, *caption_problems(clips, extractors, cache)]
     needs = [need for clip in clips if clip.clip_id in references for need in references.needs(clip, extractors)]
-    checked = check_files(needs, cache, num_workers=workers_n, progress=progress)
+    checked = check_everywhere(needs, station, processes)
     problems += checked.problems
     packed = _settle(clips, problems, on_error)
 
     jobs = {clip.clip_id: references.jobs(clip, checked, extractors) for clip in packed}
     wanted = sorted((job for clip in jobs.values() for job in clip.values()), key=lambda job: job.extractor.name)
-    failures = embed_missing(wanted, cache, batch_size=batch_size, num_workers=workers_n, progress=progress)
+    failures = embed_everywhere(wanted, station, processes)
     if failures:
         problems += [
             Problem(clip_id, "unreadable", str(job.source.path), failures[job.key])
@@ -128,13 +148,13 @@ def build_pack(
         packed = _settle(clips, problems, on_error)
 
     order = [jobs[clip.clip_id] for clip in packed]
-    contents, stored = _embeddings(order, extractors, cache, dtype, progress)
+    contents, stored = _embeddings(order, extractors, cache, dtype, station.progress)
     if events is not None:
         contents += _events([events[clip.clip_id] for clip in packed])
     contents.append(whole("clips", "U8", _table(packed, references, checked)))
     record = _record(benchmark, choices, stored, len(packed), dtype)
     write_pack(Path(path), record, sorted(contents, key=lambda content: _ORDER.index(content.tensor.code)))
-    return ReferencePack.open(path, cache)
+    return BuiltPack(Path(path), ReferencePack.open(path).sha256, record)
 
 
 # Wide numbers first, so that each begins at a multiple of its size.

@@ -168,7 +168,8 @@ def _check_extractors(found: Verification, device: str) -> dict[str, Extractor]:
     made = {}
     for name, stored in record["extractors"].items():
         try:
-            extractor = make_extractor(name, _protocol(record["protocol"]), device)
+            how = {key: stored["options"][key] for key in ("precision",) if key in stored["options"]}
+            extractor = make_extractor(name, _protocol(record["protocol"]), device, how)
             reason = extractor_difference(stored, extractor) or rows_difference(found.pack, extractor)
         except PrerequisiteError as error:
             found.unchecked.append(f"the {shown(name)} features: {error}")

@@ -187,7 +187,7 @@ def _hear(source: Source, start_s: float, job: ClipJob, name: str) -> _Heard:
     if job.link and start_s == 0.0 and sounds_in_browsers(source.path):
         file = _link(source.path, job.folder / f"{name}{source.path.suffix.lower()}")
     else:
-        file = f"{name}.flac"
+        file = f"{name}.mp4"
         write_sound(_as_long(stored, round(duration_s * sr_hz)), sr_hz, job.folder / file)
     return _Heard(replace(facts, file=file, problem=problem), mono, rows)
 

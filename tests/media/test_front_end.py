@@ -148,3 +148,13 @@ def test_what_no_front_end_can_use_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(PrerequisiteError, match=r"pip install 't2av-bench\[presets\]'"):
         FRONT_ENDS["frechet_audio_distance"].check()
+
+
+@pytest.mark.parametrize("channels_n", [1, 2, 3, 5, 6, 7, 8, 11])
+def test_the_mean_of_channels_is_numpys_to_the_last_bit(channels_n: int):
+    rng = np.random.default_rng(channels_n)
+    stored = (rng.standard_normal((5000, channels_n)) * 10.0 ** rng.integers(-6, 2, (5000, 1))).astype(np.float32)
+    before = stored.copy()
+    mono = AudioFrontEnd("plain").signal(stored, 16_000, sr_hz=16_000, duration_s=5000 / 16_000)
+    assert mono.tobytes() == stored.mean(axis=1, dtype=np.float32).tobytes()
+    np.testing.assert_array_equal(stored, before)

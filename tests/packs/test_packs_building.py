@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from made_packs import N, World, taken_apart
 from safetensors.numpy import load_file
+from team import in_team
 
 from t2av_bench.cache import file_sha256, text_sha256
-from t2av_bench.embedding import embed_missing
 from t2av_bench.errors import PackError, UsageError
 from t2av_bench.manifests import event_times
 from t2av_bench.models.extractors import get_extractor
@@ -86,13 +86,14 @@ def test_the_same_embeddings_make_the_same_bytes(world: World, tmp_path: Path):
 
 
 def test_a_build_goes_on_from_the_cache(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def nothing_left(*arguments: object, **options: object) -> dict[str, str]:
-        with monkeypatch.context() as patch:
-            patch.setattr("t2av_bench.embedding.run_jobs", None)
-            return embed_missing(*arguments, **options)  # type: ignore[arg-type]
+    monkeypatch.setattr("t2av_bench.embedding.run_jobs", None)
+    assert build_pack(tmp_path / "again.pack", world.manifest, **world.options).record["clips"] == N
 
-    monkeypatch.setattr("t2av_bench.packs.building.embed_missing", nothing_left)
-    assert build_pack(tmp_path / "again.pack", world.manifest, **world.options).clips
+
+def test_processes_that_share_the_work_make_the_same_bytes(world: World, tmp_path: Path):
+    options = world.options | {"cache_dir": tmp_path / "cache"}
+    made = in_team(2, lambda team: build_pack(tmp_path / "t.pack", world.manifest, processes=team, **options))
+    assert [pack.sha256 for pack in made] == [file_sha256(world.packs["float16"])] * 2
 
 
 def test_a_failed_write_leaves_nothing_and_an_older_pack_as_it_was(tmp_path: Path):

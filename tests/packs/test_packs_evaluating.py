@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from made_packs import N, World, put_together, taken_apart
+from team import in_team
 
 import t2av_bench as tb
 from t2av_bench.cache import EmbeddingCache
@@ -194,7 +195,7 @@ def test_clips_that_the_pack_lacks_are_named_or_left_out(world: World, tmp_path:
     manifest = replace(world.manifest, data_dir=data)
     with pytest.raises(ProblemsError, match=f"1 of {N} clips cannot be embedded"):
         build_pack(tmp_path / "p.pack", manifest, **world.options)
-    pack = build_pack(tmp_path / "p.pack", manifest, on_error="skip", **world.options)
+    pack = ReferencePack.open(build_pack(tmp_path / "p.pack", manifest, on_error="skip", **world.options).path)
     assert [clip.clip_id for clip in pack.clips] == [clip.clip_id for clip in world.manifest.clips()][1:]
     with pytest.raises(ProblemsError, match=f"1 of {N} clips cannot be scored") as caught:
         world.evaluated("noise", pack.path)
@@ -221,3 +222,10 @@ def test_a_cache_with_a_pack_serves_both(world: World, tmp_path: Path):
 def test_rounding_leaves_what_is_beyond_the_range():
     rows = np.array([[1.0, 0.1, 7e4, -1e30]], np.float32)
     np.testing.assert_array_equal(halved(rows), np.array([[1.0, np.float16(0.1), 7e4, -1e30]], np.float32))
+
+
+def test_processes_share_the_work_with_a_pack_and_give_the_same_bits(world: World, tmp_path: Path):
+    alone = world.evaluated("noise", "float16", cache_dir=tmp_path / "alone")
+    shared = in_team(2, lambda team: world.evaluated("noise", "float16", cache_dir=tmp_path / "two", processes=team))
+    assert [result.scores for result in shared] == [alone.scores] * 2
+    assert [result.reference_pack for result in shared] == [alone.reference_pack] * 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ import pandas as pd
 import pytest
 import soundfile
 from click.testing import CliRunner
+from team import in_team
 
 import t2av_bench as tb
 from t2av_bench.cli import main
+from t2av_bench.distributed import Processes
 from t2av_bench.errors import ProblemsError, ResultError, UsageError
 from t2av_bench.manifests import Manifest, write_manifest
 from t2av_bench.manifests.mini import render
@@ -322,3 +325,30 @@ def test_on_the_mini_world_the_scores_of_picture_and_sound_follow_swaps_and_shif
         for shift in ("late", "early"):
             point = next(point for point in found.of(metric, shift).points if point.level == 0.2)
             assert point.detected
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_several_processes_share_the_levels_and_find_the_same(
+    private: bool, manifest: Manifest, cache: Path, tmp_path: Path
+):
+    few = {"metrics": ["FAVD-b", "KAD"], "distortions": ["swap", "noise"], "levels": {"swap": [1.0], "noise": [10.0]}}
+    expected = validate(manifest, cache, **few)
+
+    def run(team: Processes) -> Validation:
+        return validate(manifest, tmp_path / f"cache-{team.rank * private}", processes=team, **few)
+
+    for validation in in_team(2, run):
+        assert isinstance(validation, Validation), validation
+        assert validation.to_json() | {"created": ""} == expected.to_json() | {"created": ""}
+    if private:
+        pictures = [{path.name for path in (tmp_path / f"cache-{rank}").rglob("*.npy")} for rank in (0, 1)]
+        assert len(pictures[0] & pictures[1]) >= 2 * N, "the real clips are in both"
+
+
+def test_a_clip_that_cannot_be_distorted_ends_all_processes(manifest: Manifest, tmp_path: Path):
+    data = Path(shutil.copytree(str(manifest.data_dir), tmp_path / "data"))
+    clips = list(manifest.clips())
+    (data / clips[3].media).write_bytes(b"nothing")
+    for error in in_team(2, lambda team: validate(manifest, tmp_path / "cache", data_dir=data, processes=team)):
+        assert isinstance(error, ProblemsError)
+        assert [problem.clip_id for problem in error.problems] == [clips[3].clip_id]
