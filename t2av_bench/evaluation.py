@@ -222,7 +222,7 @@ def evaluate(
         jobs = [job for job in jobs if job.clip_id in kept]
 
     dim = sum(extractor.dim for extractor in extractors.values())
-    with few_threads_for_small_matrices(dim, processes.local_n), large_matrices_on(device, dim):
+    with few_threads_for_small_matrices(dim, processes.local_n), large_matrices_on(processes.device(device), dim):
         groups = grouped_by_number([clip_number(job.clip_id) for job in jobs], groups_wanted(uncertainty), seed)
         reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
         generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
