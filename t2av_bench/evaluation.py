@@ -222,7 +222,7 @@ def evaluate(
         jobs = [job for job in jobs if job.clip_id in kept]
 
     dim = sum(extractor.dim for extractor in extractors.values())
-    with few_threads_for_small_matrices(dim, processes.local_n), large_matrices_on(device, dim):
+    with few_threads_for_small_matrices(dim, processes.local_n), large_matrices_on(processes.device(device), dim):
         groups = grouped_by_number([clip_number(job.clip_id) for job in jobs], groups_wanted(uncertainty), seed)
         reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
         generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
@@ -269,7 +269,7 @@ def evaluate(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool_version=__version__,
         per_clip=by_clip(jobs, contributions),
-        clip_halves=by_clip(jobs, found.own_half),
+        clip_halves=by_clip(jobs, choices.in_order(found.own_half, companions.own_half)),
         clip_values=by_clip(jobs, companions.clip_values),
         reference_pack=None if pack is None else pack_record(pack),
     )
