@@ -374,6 +374,7 @@ def test_a_range_inside_a_longer_video_plays_from_its_start(chromium: Any, world
     wait_until(watched, "!current.player.playing()")
     assert "holds no sound" in watched.page.locator("article[aria-current] .strip").first.inner_text()
     assert "The pictures" not in watched.page.locator("article[aria-current]").inner_text()
+    assert watched.page.locator("#OfLabel").is_hidden(), "there is but one system to order by"
     assert watched.foreign == []
 
 
