@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg
 
 Float64Array = npt.NDArray[np.float64]
+Shape = Literal["full", "lower", "upper"]
 LARGE_DIM = 600
 
 
@@ -37,6 +38,9 @@ class Algebra(Protocol):
 
     def product(self, left: Float64Array, right: Float64Array) -> Float64Array:
         """Return left @ right."""
+
+    def squared_norms(self, rows: Float64Array, root: npt.NDArray[np.floating], shape: Shape) -> Float64Array:
+        """Return |row @ root|² of each row, shape (n,); a triangular ``root`` says so by its shape."""
 
     def scatter(self, centred: Float64Array) -> Float64Array:
         """Return centredᵀ @ centred."""
@@ -71,6 +75,17 @@ class HostAlgebra:
     def product(self, left: Float64Array, right: Float64Array) -> Float64Array:
         """Return left @ right."""
         return np.asarray(left @ right)
+
+    def squared_norms(self, rows: Float64Array, root: npt.NDArray[np.floating], shape: Shape) -> Float64Array:
+        """Return |row @ root|² of each row in the precision of ``root``, added up in float64."""
+        if shape == "full":
+            found = rows.astype(root.dtype, copy=False) @ root
+        else:
+            multiply = linalg.blas.strmm if root.dtype == np.float32 else linalg.blas.dtrmm
+            # BLAS counts columns first: rows @ root is rootᵀ @ rowsᵀ there.
+            turned = rows.astype(root.dtype, copy=False).T
+            found = multiply(1.0, root, turned, trans_a=1, lower=int(shape == "lower")).T
+        return np.asarray(np.einsum("ij,ij->i", found, found, dtype=np.float64))
 
     def scatter(self, centred: Float64Array) -> Float64Array:
         """Return centredᵀ @ centred; NumPy computes one triangle only."""
@@ -133,6 +148,11 @@ def computed_by(place: Algebra) -> Iterator[None]:
         _large.reset(token)
 
 
+def is_large(dim: int) -> bool:
+    """Say whether matrices of so many columns may be computed elsewhere, and are worth some care."""
+    return dim >= LARGE_DIM
+
+
 def algebra(dim: int) -> Algebra:
     """Return what computes matrices of so many columns."""
-    return _large.get() if dim >= LARGE_DIM else _HOST
+    return _large.get() if is_large(dim) else _HOST

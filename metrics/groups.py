@@ -203,6 +203,18 @@ def enough_for_second_order(windows_n: int, d: int, groups_n: int) -> bool:
     return windows_n >= 4 * d and groups_n >= 4
 
 
+def halves_of(numbers: Sequence[int] | npt.NDArray[np.integer], seed: int) -> Groups | None:
+    """Return the half, 0 or 1, of each clip that errors of second order take it to be in; None of too few clips.
+
+    Parameters
+    ----------
+    numbers, seed
+        As for :func:`grouped_by_number`.
+    """
+    groups = grouped_by_number(numbers, GROUPS_N, seed)
+    return groups % 2 if len(groups) and groups.max() >= 3 else None
+
+
 class Correction(NamedTuple):
     """A squared Fréchet distance without the leading terms of its bias.
 

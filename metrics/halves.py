@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics.groups import GROUPS_N, clip_number, enough_for_second_order, grouped_by_number
+from t2av_bench.metrics.groups import clip_number, halves_of
 from t2av_bench.metrics.influence import frechet_influence
 from t2av_bench.metrics.uncertainty import ClipIds, Contributions, Errors, clip_contributions, second_order
 
@@ -78,16 +78,16 @@ def frechet_contributions(
     rows = [np.asarray(side, dtype=np.float64) for side in (reference, generated)]
     ids = [np.asarray(side) for side in (reference_clips, generated_clips)]
     found = clip_contributions(frechet_influence(*rows), *ids)
-    groups = grouped_by_number([_number(clip, ids[0]) for clip in found.clips], GROUPS_N, seed)
-    if not enough_for_second_order(len(rows[0]), rows[0].shape[1], int(groups.max()) + 1):
+    halves = halves_of([_number(clip, ids[0]) for clip in found.clips], seed)
+    if halves is None or len(rows[0]) < 4 * rows[0].shape[1]:
         return found
     places = [np.searchsorted(found.clips, side.astype(str)) for side in ids]
-    own_half = np.zeros(len(groups))
+    own_half = np.zeros(len(halves))
     for half in (0, 1):
-        chosen = [groups[place] % 2 == half for place in places]
+        chosen = [halves[place] == half for place in places]
         influence = frechet_influence(*(side[mask] for side, mask in zip(rows, chosen, strict=True)))
         for values, side, place, mask in zip(influence, rows, places, chosen, strict=True):
-            own_half += np.bincount(place[mask], weights=values / len(side), minlength=len(groups))
+            own_half += np.bincount(place[mask], weights=values / len(side), minlength=len(halves))
     return found._replace(own_half=own_half)
 
 

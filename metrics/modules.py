@@ -22,8 +22,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from t2av_bench.errors import UsageError
 from t2av_bench.metrics.frechet import frechet_distance
+from t2av_bench.metrics.groups import halves_of
 from t2av_bench.metrics.halves import frechet_contributions
 from t2av_bench.metrics.index_influence import alignment_index_influence
 from t2av_bench.metrics.joint import alignment_index
@@ -31,7 +34,7 @@ from t2av_bench.metrics.kernel import kernel_distance
 from t2av_bench.metrics.states import SideRows
 from t2av_bench.metrics.stats import JointStats
 from t2av_bench.metrics.streaming import EmbeddingScore, Side
-from t2av_bench.metrics.uncertainty import clustered_stderr, contributions_stderr, second_order
+from t2av_bench.metrics.uncertainty import clip_contributions, clustered_stderr, contributions_stderr, second_order
 
 
 class FrechetScore(EmbeddingScore):
@@ -134,7 +137,22 @@ class KernelScore(EmbeddingScore):
         assert isinstance(reference, SideRows)
         assert isinstance(generated, SideRows)
         clips = (reference.clips, generated.clips) if reference.has_clips and generated.has_clips else None
-        found = kernel_distance(reference.rows, generated.rows, bandwidth=self.bandwidth, seed=self.seed, clips=clips)
+        both = np.concatenate([reference.clips, generated.clips])
+        numbers, places = np.unique(both, return_inverse=True)
+        halves = halves_of(numbers, self.seed) if clips and self.stderr else None
+        by_row = None if halves is None else np.split(halves[places], [len(reference.clips)])
+        found = kernel_distance(
+            reference.rows,
+            generated.rows,
+            bandwidth=self.bandwidth,
+            seed=self.seed,
+            clips=clips,
+            halves=None if by_row is None else (by_row[0], by_row[1]),
+        )
         if not self.stderr:
             return found.value, None
-        return found.value, clustered_stderr(found.influence, reference.clips, generated.clips)
+        first = clip_contributions(found.influence, reference.clips, generated.clips).values
+        if found.own_half is None:
+            return found.value, contributions_stderr(first)
+        own = clip_contributions(found.own_half, reference.clips, generated.clips).values
+        return found.value, second_order(first, own).stderr

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics.algebra import Float64Array as Float64Array  # of every module of formulas
 from t2av_bench.metrics.algebra import algebra
+
+Float64Array = npt.NDArray[np.float64]
 
 
 class JointStats:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from t2av_bench.evaluation import evaluate
     from t2av_bench.leaderboard import Leaderboard
     from t2av_bench.manifests import Manifest, load_manifest
+    from t2av_bench.packs.building import build_pack
+    from t2av_bench.packs.verifying import verify_pack
     from t2av_bench.reporting import report
     from t2av_bench.results import Result, Score
     from t2av_bench.score_plot import plot_result
@@ -46,6 +48,7 @@ __all__ = [
     "Score",
     "T2AVBenchError",
     "__version__",
+    "build_pack",
     "compare",
     "correlate",
     "evaluate",
@@ -55,6 +58,7 @@ __all__ = [
     "plot_validation",
     "report",
     "validate_metrics",
+    "verify_pack",
 ]
 
 _HOME_OF = {
@@ -68,6 +72,7 @@ _HOME_OF = {
     "Result": "t2av_bench.results",
     "Score": "t2av_bench.results",
     "T2AVBenchError": "t2av_bench.errors",
+    "build_pack": "t2av_bench.packs.building",
     "compare": "t2av_bench.comparison",
     "correlate": "t2av_bench.correlation",
     "evaluate": "t2av_bench.evaluation",
@@ -77,6 +82,7 @@ _HOME_OF = {
     "plot_validation": "t2av_bench.validation.plot",
     "report": "t2av_bench.reporting",
     "validate_metrics": "t2av_bench.validation",
+    "verify_pack": "t2av_bench.packs.verifying",
 }
 
 

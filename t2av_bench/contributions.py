@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.metrics import METRICS, Balance, MetricSpec
+from t2av_bench.metrics.algebra import is_large
 from t2av_bench.metrics.groups import converged
 from t2av_bench.metrics.index_influence import RePairedIndexMap
 from t2av_bench.metrics.influence import InfluenceMap
@@ -37,6 +38,7 @@ _NOT_CONVERGED = (
 )
 # Contributions whose sizes add up to less than this part of the reference's variance are rounding.
 _ROUNDING = 1e-9
+_SINGLE_ROUNDING = 1e-6  # where influences are computed in float32
 
 Sides = tuple[SideStats, SideStats]
 _InfluenceMap = InfluenceMap | RePairedIndexMap
@@ -91,7 +93,8 @@ def clip_contributions(
     by_half = halves or HalfMaps({}, np.zeros(len(clips), dtype=np.intp))
     found = _second_pass(clips, cache, pooling, maps, by_half, sides, scored.balance)
     for name, values in found.whole.items():
-        if np.abs(values).sum() <= _ROUNDING * scales[name]:  # a ranking of rounding would mislead
+        rounding = _SINGLE_ROUNDING if is_large(scored.scores[name].d or 0) else _ROUNDING
+        if np.abs(values).sum() <= rounding * scales[name]:  # a ranking of rounding would mislead
             for kind in found:
                 if name in kind:
                     kind[name] = np.zeros_like(values)

@@ -15,21 +15,20 @@ from __future__ import annotations
 
 import os
 import pickle
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
-from functools import partial, wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 from t2av_bench.errors import T2AVBenchError, UsageError
 from t2av_bench.messages import Pulse, Store, wait_for
+from t2av_bench.processes import ALONE, Answer, Processes, Share, Station, same_outcome
 
-Parameters = ParamSpec("Parameters")
-Station = TypeVar("Station")
-Share = TypeVar("Share")
-Answer = TypeVar("Answer")
+__all__ = ["ALONE", "Processes", "has_joined", "is_first", "launched", "processes", "same_outcome"]
 
 # How long the processes may take to find one another: those of one machine may have to wait for a queue.
 _JOIN_S = 600.0
@@ -37,100 +36,14 @@ _JOIN_S = 600.0
 _READ_S, _READ_FAILURE_S = 60.0, 5.0
 
 
-class Processes:
-    """A process that is alone: it does everything itself.
-
-    Attributes
-    ----------
-    rank, n
-        This process, and how many there are.
-    local_n
-        How many of them share this machine's cores.
-    """
-
-    rank = 0
-    n = 1
-    local_n = 1
-
-    @property
-    def leads(self) -> bool:
-        """Whether this is the first process, which prints and writes."""
-        return self.rank == 0
-
-    def each(
-        self, function: Callable[[Station, Share], Answer], station: Station, shares: Sequence[Share]
-    ) -> list[Answer]:
-        """Call a function in every process with its share, and return all answers in order; the first process's call.
-
-        Parameters
-        ----------
-        function
-            Of a module; takes what its process brings, and a share.
-        station
-            What this process brings. The others bring their own of the same type (:meth:`serve`).
-        shares
-            One for each process; picklable, as the answers are.
-
-        Raises
-        ------
-        Exception
-            What the function raised in any process, as soon as that has happened.
-        """
-        return [function(station, share) for share in shares]
-
-    def taken(self, count: int) -> Iterator[int]:
-        """Yield the numbers below ``count`` that fall to this process: to whoever comes first, each to one.
-
-        To be called once inside a function of :meth:`each`, with the same count in every process.
-        """
-        yield from range(count)
-
-    def serve(self, *stations: object) -> Any:
-        """Do what the first process hands out, until it is through; return what it returned; the others' call.
-
-        Raises
-        ------
-        Exception
-            What the first process raised.
-        """
-        raise UsageError("there is no other process to serve")
-
-    def together(self, run: Callable[[], Answer]) -> Answer:
-        """Run in every process; see :func:`same_outcome`."""
-        return run()
-
-    def device(self, name: str) -> str:
-        """Return the device that this process takes where ``name`` is asked for: of several GPUs its own.
-
-        Raises
-        ------
-        UsageError
-            If all processes of this machine would take the same one of its GPUs.
-        """
-        return name
-
-
-ALONE = Processes()
-
-
-def same_outcome(function: Callable[Parameters, Answer]) -> Callable[Parameters, Answer]:
-    """Make every process of the argument ``processes`` return what the first one returns, or raise what it raises.
-
-    All of them must call the function, with the same arguments.
-    """
-
-    @wraps(function)
-    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Answer:
-        processes = kwargs.get("processes", ALONE)
-        assert isinstance(processes, Processes)
-        return processes.together(partial(function, *args, **kwargs))
-
-    return run
-
-
 def launched() -> bool:
     """Whether torchrun, or something that sets the same variables, has started this process and others beside it."""
     return os.environ.get("WORLD_SIZE", "1") != "1" and {"RANK", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+
+
+def is_first() -> bool:
+    """Whether this process will lead: known before it has joined the others."""
+    return not launched() or os.environ["RANK"] == "0"
 
 
 @contextmanager
@@ -175,10 +88,8 @@ def _joined() -> tuple[Store, int, int]:
 
     if not torch.distributed.is_available():
         raise T2AVBenchError("this build of torch has no torch.distributed, which several processes need")
-    from torch.distributed.rendezvous import rendezvous
-
     try:
-        found, rank, n = next(iter(rendezvous("env://", timeout=timedelta(seconds=_JOIN_S))))
+        found, rank, n = _met()
     except ValueError as error:
         raise UsageError(
             f"RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT must be as torchrun sets them ({error})"
@@ -193,6 +104,24 @@ def _joined() -> tuple[Store, int, int]:
     # A program may join more than once; all its processes do so equally often.
     _joined_n += 1
     return Store(found, f"t2av-bench/{_joined_n}/"), rank, n
+
+
+def _met() -> tuple[Any, int, int]:
+    """Find the others; in a thread, since the library does not heed Ctrl-C while it waits for them."""
+    from torch.distributed.rendezvous import rendezvous
+
+    met: Future[tuple[Any, int, int]] = Future()
+
+    def meet() -> None:
+        try:
+            met.set_result(next(iter(rendezvous("env://", timeout=timedelta(seconds=_JOIN_S)))))
+        except Exception as error:
+            met.set_exception(error)
+
+    threading.Thread(target=meet, name="t2av-bench rendezvous", daemon=True).start()
+    while not met.done():
+        time.sleep(0.02)
+    return met.result()
 
 
 class _ElsewhereError(Exception):
@@ -236,7 +165,7 @@ class _Launched(Processes):
         self._inside = False
 
     def device(self, name: str) -> str:
-        if name == "cpu" or self.local_n == 1:
+        if name == "cpu" or self.local_n == 1 and self._local_rank == 0:
             return name
         import torch
 

@@ -7,7 +7,6 @@ settings are neither read nor changed, and no window or backend is chosen for it
 
 from __future__ import annotations
 
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from t2av_bench.errors import PrerequisiteError, ResultError, UsageError, shown
 from t2av_bench.files import replacing
+from t2av_bench.schemas import check_writable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,14 +54,7 @@ def check_plot_path(path: str | Path) -> None:
         raise UsageError(f"a plot must be a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}; got {path}")
     if find_spec("matplotlib") is None:
         raise PrerequisiteError("plots need matplotlib: pip install matplotlib")
-    try:
-        if path.is_dir():
-            raise IsADirectoryError(None, "it is a folder")
-        folder = next(parent for parent in path.absolute().parents if parent.exists())
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error
+    check_writable(path)
 
 
 @contextmanager

@@ -145,6 +145,8 @@ def check_writable(path: Path) -> None:
         with suppress(_ProbedError), replacing(path) as temporary:
             temporary.touch()
             raise _ProbedError
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ResultError(f"{path}: cannot be written (a file stands where its folder should be)") from error
     except OSError as error:
         raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error
 

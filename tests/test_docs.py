@@ -63,7 +63,7 @@ def test_examples_in_docstrings_run(name: str):
 
 def test_public_functions_say_what_they_take_and_raise():
     public_functions = (t2av_bench.evaluate, t2av_bench.compare, t2av_bench.correlate, t2av_bench.load_manifest)
-    for public in (*public_functions, t2av_bench.metrics.frechet_distance):
+    for public in (*public_functions, t2av_bench.report, t2av_bench.metrics.frechet_distance):
         text = inspect.getdoc(public) or ""
         assert "Raises\n------" in text, public
         assert set(inspect.signature(public).parameters) <= set(re.findall(r"\w+", text)), public

@@ -67,7 +67,13 @@ def test_companions_stand_beside_the_distances_in_table_and_file(world: Path, tm
         columns = next(csv.reader(file))
     contributed = [name for name, score in record["scores"].items() if score["stderr"] is not None]
     of_clips = [f"{name} value" for name, score in record["scores"].items() if score["kind"] == "sync"]
-    assert columns == ["clip_id", *contributed, *of_clips]
+    halves = [
+        f"{n} half"
+        for n, score in record["scores"].items()
+        if score.get("settings", {}).get("stderr") == "second order"
+    ]
+    assert {"KAD half", "KAVD half"} <= set(halves)
+    assert columns == ["clip_id", *contributed, *halves, *of_clips]
 
 
 def test_each_distance_has_a_correction_a_floor_or_a_reason(world: Path, tmp_path: Path) -> None:

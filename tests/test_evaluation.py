@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,8 @@ import pytest
 import soundfile
 
 import t2av_bench as tb
-from t2av_bench.errors import LeaderboardError, ProblemsError, UsageError
+from t2av_bench.comparison import compare
+from t2av_bench.errors import ComparisonError, LeaderboardError, ProblemsError, UsageError
 from t2av_bench.manifests import Manifest, read_manifest
 from t2av_bench.manifests.mini import render
 from t2av_bench.manifests.mini.predictions import write_prediction_sets
@@ -272,6 +275,64 @@ def test_a_manifest_file_next_to_its_media_needs_no_data_dir(world: tuple[Manife
     assert any("the user's own" in reason for reason in result.not_comparable_because)
 
 
+def test_a_precision_is_recorded_and_makes_the_result_not_comparable(
+    world: tuple[Manifest, dict[str, Path]], preds: Path, tmp_path: Path
+):
+    options = {"features": "vggish", "metrics": ["FAD"], "weights": "random", "device": "cpu", "uncertainty": "none"}
+    plain = run(world, preds, cache_dir=tmp_path, **options)
+    short = run(world, preds, cache_dir=tmp_path, precision="bf16", **options)
+    assert short.extractors["audio"]["options"]["precision"] == "bf16"
+    assert "precision" not in plain.extractors["audio"]["options"]
+    assert short.extractors["audio"]["fingerprint"] != plain.extractors["audio"]["fingerprint"]
+    assert any("ran in bf16, not fp32" in reason for reason in short.not_comparable_because)
+    assert not any("fp32" in reason for reason in plain.not_comparable_because)
+    assert values(short)["FAD"] == pytest.approx(values(plain)["FAD"], rel=0.1)
+    assert values(short)["FAD"] != values(plain)["FAD"]
+    short.save(tmp_path / "short.json")
+    with pytest.raises(ComparisonError, match="the audio features are of vggish version 1 .*with other options"):
+        compare([replace(plain, system={"name": "plain", "description": ""}), short])
+
+
+@pytest.mark.gpu
+def test_scores_on_cuda_are_those_on_the_cpu(world: tuple[Manifest, dict[str, Path]], preds: Path):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    options = {"features": "vggish,c3d,word2vec,panns", "metrics": ["FD", "FAD", "FAVD", "FATD", "FA(VT)D"]}
+    cpu, cuda = (
+        values(
+            run(
+                world, preds, weights="random", device=device, num_workers=2, cache_dir=preds.parent / device, **options
+            )
+        )
+        for device in ("cpu", "cuda")
+    )
+    assert cuda == pytest.approx(cpu, rel=1e-5)
+
+
+def test_a_precision_without_a_network_is_refused(world: tuple[Manifest, dict[str, Path]], preds: Path):
+    with pytest.raises(
+        UsageError, match="precision and compile are about networks, and the extractors .*lite-audio.* have none"
+    ):
+        run(world, preds, precision="bf16", compile=True)
+    with pytest.raises(UsageError, match="There is no precision 'half'"):
+        run(world, preds, precision="half")
+
+
+def test_torch_is_imported_beside_the_checks_only_if_a_network_needs_it(
+    world: tuple[Manifest, dict[str, Path]], preds: Path, tmp_path: Path
+):
+    code = (
+        "import sys, t2av_bench as tb\n"
+        "from t2av_bench.manifests import read_manifest\n"
+        f"manifest = read_manifest({str(world[0].data_dir) + '/manifest.csv'!r})\n"
+        f"tb.evaluate({str(preds)!r}, manifest, features='lite', metrics=['FAD'], cache_dir={str(tmp_path)!r})\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_wrong_options_are_said_before_any_work(world: tuple[Manifest, dict[str, Path]], preds: Path):
     for options, message in (
         ({"on_error": "ignore"}, "on_error must be 'fail' or 'skip'"),
@@ -284,7 +345,7 @@ def test_wrong_options_are_said_before_any_work(world: tuple[Manifest, dict[str,
 
 
 def test_the_default_features_depend_on_the_manifest_and_nothing_else(world: tuple[Manifest, dict[str, Path]]):
-    from t2av_bench.evaluation import default_features
+    from t2av_bench.extraction import default_features
 
     assert default_features(world[0]) == ("lite" if world[0].name == "t2av-mini" else "paper")
     assert default_features(Manifest("mine", world[0].table)) == "paper"

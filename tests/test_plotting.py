@@ -209,7 +209,10 @@ def test_a_plot_that_cannot_be_written_is_refused_before_any_work(command: list[
     (tmp_path / "file").touch()
     done = CliRunner().invoke(main, [*command, "--plot", str(tmp_path / "file" / "plot.png")])
     assert done.exit_code == 1
-    assert done.output == f"Error: {tmp_path / 'file' / 'plot.png'}: cannot be written (Not a directory)\n"
+    assert (
+        done.output
+        == f"Error: {tmp_path / 'file' / 'plot.png'}: cannot be written (a file stands where its folder should be)\n"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

@@ -178,7 +178,7 @@ class ClapAudioExtractor(_ClapExtractor, AudioExtractor):
             found = features(**inputs)
             return found if isinstance(found, type(row)) else found.pooler_output  # transformers 4, 5
 
-        features = self.compiled(network.get_audio_features)
+        features: Any = self.compiled(network.get_audio_features)
         return self.in_chunks(one, rows, 0)
 
     @property

@@ -33,7 +33,8 @@ class Staging:
         if device.type == "cuda":
             import torch
 
-            self._copying = torch.cuda.Stream(device)
+            streams: Any = torch.cuda  # untyped
+            self._copying = streams.Stream(device)
 
     def send(self, inputs: npt.NDArray[Any]) -> torch.Tensor:
         """Return rows on the device; kernels launched from now on wait for them, the caller does not."""
@@ -60,7 +61,8 @@ class Staging:
         here = [torch.empty(found.shape, dtype=torch.float32, pin_memory=True) for found in outputs]
         for host, found in zip(here, outputs, strict=True):
             host.copy_(found.float(), non_blocking=True)
-        copied = torch.cuda.Event()
+        events: Any = torch.cuda  # untyped
+        copied = events.Event()
         copied.record(torch.cuda.current_stream(self.device))
 
         def finish() -> list[Float32Array]:

@@ -42,6 +42,10 @@ def ablate(
     plot.
     """
     from t2av_bench.errors import UsageError
+    from t2av_bench.plotting import check_plot_path
+
+    if plot is not None:
+        check_plot_path(plot)  # before the imports that take seconds
     from t2av_bench.models.training.ablation import ablate as run
     from t2av_bench.models.training.ablation import as_markdown, variants
     from t2av_bench.models.training.config import load_config

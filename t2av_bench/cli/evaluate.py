@@ -125,11 +125,12 @@ def evaluate(
     """Score a folder of predictions against a manifest.
 
     Prints a table and writes a result file. Nothing is scored unless every clip can be (see --on-error).
+    Processes that torchrun starts share the work: `torchrun --nproc-per-node 2 -m t2av_bench evaluate ...`.
     """
-    from t2av_bench.distributed import processes
+    from t2av_bench.distributed import is_first, processes
     from t2av_bench.errors import UsageError
-    from t2av_bench.evaluation import default_features
     from t2av_bench.evaluation import evaluate as run
+    from t2av_bench.extraction import default_features
     from t2av_bench.manifests import load_manifest
     from t2av_bench.metrics import METRICS
     from t2av_bench.per_clip import per_clip_path
@@ -152,8 +153,8 @@ def evaluate(
     if options["features"] is None and preset is None:
         options["features"] = default_features(options["manifest"])
         click.echo(f"Features: {options['features']} (the default for {options['manifest'].name})", err=True)
-    for path in (output, per_clip, plot):
-        if path is not None:
+    for path in (output, per_clip):
+        if path is not None and is_first():
             check_writable(path)
     with processes() as team:
         result = run(metrics=names, processes=team, **options)

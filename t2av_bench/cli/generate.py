@@ -62,7 +62,8 @@ def generate(
     """Generate sounds with the reference system T2AV.
 
     For a manifest: one WAV per clip, named by its id, ready for `evaluate --pred-dir`. The same command goes on where
-    an interrupted one stopped. For one --video: a WAV, and an MP4 with the video's pictures.
+    an interrupted one stopped. For one --video: a WAV, and an MP4 with the video's pictures. Processes that torchrun
+    starts share a manifest's clips.
     """
     from t2av_bench.distributed import launched, processes
     from t2av_bench.errors import UsageError

@@ -82,12 +82,13 @@ def build(metrics: str | None, **options: Any) -> None:
     Embeddings go through the cache, so a stopped build goes on where it was. Prints the SHA-256 by which the file is
     known; the same embeddings make the same bytes.
     """
-    from t2av_bench.distributed import processes
+    from t2av_bench.distributed import is_first, processes
     from t2av_bench.packs.building import build_pack
     from t2av_bench.schemas import check_writable
 
     names = [name.strip() for name in metrics.split(",")] if metrics else None
-    check_writable(options["path"])
+    if is_first():
+        check_writable(options["path"])
     with processes() as team:
         made = build_pack(metrics=names, processes=team, **options)
     if not team.leads:

@@ -84,7 +84,8 @@ def validate_metrics(
     """See which scores notice what goes wrong with a sound.
 
     Distorts the real sounds of a manifest by known amounts, scores every level as predictions, and says for every score
-    whether it puts the levels in order, from which level on it notices, and what it is blind to.
+    whether it puts the levels in order, from which level on it notices, and what it is blind to. Processes that
+    torchrun starts share the levels.
     """
     from t2av_bench.distributed import processes
     from t2av_bench.plotting import check_plot_path

@@ -76,6 +76,8 @@ class SetValue(NamedTuple):
         Dimension of the features, where that decides how far the score can be trusted.
     why_no_stderr
         Why there are no contributions.
+    own_half
+        The same by the influence functions of the clips' own halves, where the error is of second order.
     """
 
     value: float
@@ -84,6 +86,7 @@ class SetValue(NamedTuple):
     settings: Mapping[str, Any] = {}
     d: int | None = None
     why_no_stderr: str = "the standard error of this score is not estimated"
+    own_half: Float64Array | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.companions.base import ClipSet, SetMeasure, SetValue
+from t2av_bench.metrics.groups import clip_number, halves_of
+from t2av_bench.metrics.influence import Influence
 from t2av_bench.metrics.kernel import kernel_distance
+from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import clip_sums
 
 
@@ -21,9 +24,12 @@ class KernelScore(SetMeasure):
         """Measure both sets; the contributions of clips follow from the influence of every window."""
         reference, reference_places = self._rows(clips, generated=False)
         generated, generated_places = self._rows(clips, generated=True)
-        found = kernel_distance(reference, generated, seed=seed, clips=(reference_places, generated_places))
-        contributions = clip_sums(found.influence.reference, reference_places, len(clips))
-        contributions += clip_sums(found.influence.generated, generated_places, len(clips))
+        places = reference_places, generated_places
+        halves = halves_of([clip_number(clip.clip_id) for clip in clips.clips], seed)
+        by_row = None if halves is None else (halves[reference_places], halves[generated_places])
+        found = kernel_distance(reference, generated, seed=seed, clips=places, halves=by_row)
+        contributions = _clip_contributions(found.influence, places, len(clips))
+        own_half = None if found.own_half is None else _clip_contributions(found.own_half, places, len(clips))
         settings: dict[str, Any] = {
             "bandwidth": found.bandwidth,
             "bandwidth_rows": found.bandwidth_rows,
@@ -31,9 +37,15 @@ class KernelScore(SetMeasure):
         }
         if found.seed is not None:
             settings["bandwidth_seed"] = found.seed
-        return SetValue(found.value, len(reference), np.asarray(contributions), settings)
+        return SetValue(found.value, len(reference), contributions, settings, own_half=own_half)
 
     def _rows(self, clips: ClipSet, *, generated: bool) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.intp]]:
         if self.spec.blocks == ("audio",):
             return clips.stacked("audio", generated=generated)
         return clips.balanced(self.name, self.spec.blocks, generated=generated)
+
+
+def _clip_contributions(
+    influence: Influence, places: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]], clips_n: int
+) -> Float64Array:
+    return np.asarray(sum(clip_sums(side, place, clips_n) for side, place in zip(influence, places, strict=True)))

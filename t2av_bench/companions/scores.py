@@ -14,7 +14,7 @@ from t2av_bench.errors import MetricError
 from t2av_bench.manifests import Clip
 from t2av_bench.metrics import Balance
 from t2av_bench.metrics.stats import Float64Array
-from t2av_bench.metrics.uncertainty import contributions_stderr
+from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.protocol import Pooling
 from t2av_bench.results import Score
@@ -32,6 +32,8 @@ class Companions(NamedTuple):
         Name to reason, for scores that are undefined here.
     contributions
         Score name to what each clip adds to it, shape (clips,), in the unit of the score; adds up to zero.
+    own_half
+        The same by the influence functions of the clips' own halves, of scores whose errors are of second order.
     clip_values
         Score name to the clips' own values; NaN where a clip has none.
     """
@@ -39,6 +41,7 @@ class Companions(NamedTuple):
     scores: dict[str, Score]
     absent: dict[str, str]
     contributions: dict[str, Float64Array]
+    own_half: dict[str, Float64Array]
     clip_values: dict[str, Float64Array]
 
 
@@ -74,7 +77,7 @@ def score_companions(
 
     ``extractors`` by part are for measures that need more than arrays.
     """
-    result = Companions({}, {}, {}, {})
+    result = Companions({}, {}, {}, {}, {})
     chosen = [measures[name] for name in metrics if name in measures]
     of_clips = [measure.prepared(extractors or {}) for measure in chosen if isinstance(measure, ClipMeasure)]
     _score_clips(of_clips, clips, result)
@@ -148,6 +151,11 @@ def _score_sets(measure: SetMeasure, clips: ClipSet, seed: int, result: Companio
     if found.contributions is not None:
         result.contributions[name] = found.contributions
         stderr, withheld = contributions_stderr(found.contributions), {}
+    settings = dict(found.settings)
+    if found.contributions is not None and found.own_half is not None:
+        result.own_half[name] = found.own_half
+        stderr = second_order(found.contributions, found.own_half).stderr
+        settings["stderr"] = "second order"
     result.scores[name] = Score(
         found.value,
         stderr,
@@ -158,5 +166,5 @@ def _score_sets(measure: SetMeasure, clips: ClipSet, seed: int, result: Companio
         found.samples_n,
         found.d,
         withheld=withheld,
-        settings=dict(found.settings),
+        settings=settings,
     )

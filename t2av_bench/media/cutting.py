@@ -1,4 +1,4 @@
-"""Clips as files of their own that every browser plays: pictures as MP4 (H.264), sound as FLAC."""
+"""Clips as files of their own that every browser plays: pictures as H.264 in MP4, sound as FLAC in MP4."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ import numpy.typing as npt
 from t2av_bench.errors import MediaError
 from t2av_bench.files import replacing
 from t2av_bench.media._container import (
+    FrameReader,
+    can_seek,
     check_file,
     format_name,
     need_stream,
     open_container,
     time_zero_s,
 )
-from t2av_bench.media._picture import orientation
-from t2av_bench.media._video_av import read_with_av
+from t2av_bench.media._picture import PictureMaker, orientation
+from t2av_bench.media._video_av import EARLY_S, read_with_av
 from t2av_bench.media.muxing import with_dts
 
 if TYPE_CHECKING:
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
 
 # What a browser plays without more ado, by the ending that tells a server its type.
 _PLAYED_VIDEO = {".mp4": {"h264"}, ".m4v": {"h264"}, ".webm": {"vp8", "vp9"}}
-_PLAYED_SOUND = {".wav": "WAV", ".flac": "FLAC"}
 # 4:2:0 in 8 bits; browsers leave the rest of H.264 aside, and so do most decoders in hardware.
 _PLAYED_PIXELS = ("yuv420p", "yuvj420p")
 # Pictures that must be coded again are made no larger: a gallery shows them smaller still.
@@ -58,14 +59,48 @@ def plays_in_browsers(path: str | Path) -> bool:
 
 
 def sounds_in_browsers(path: str | Path) -> bool:
-    """Whether a sound file is WAV or FLAC under its own ending, which browsers play sample for sample."""
+    """Whether a sound file is WAV under its own ending, which browsers play sample for sample."""
     import soundfile
 
-    kind = _PLAYED_SOUND.get(Path(path).suffix.lower())
     try:
-        return kind is not None and soundfile.info(str(path)).format in (kind, f"{kind}EX")
+        return Path(path).suffix.lower() == ".wav" and soundfile.info(str(path)).format in ("WAV", "WAVEX")
     except soundfile.SoundFileError:
         return False
+
+
+def read_still(video: str | Path, *, start_s: float, duration_s: float) -> npt.NDArray[np.uint8]:
+    """Read a picture that stands for a clip: the key frame before its middle, or the first of the clip.
+
+    Parameters
+    ----------
+    video
+        File to take it from.
+    start_s, duration_s
+        The clip's range in seconds on the file's clock.
+
+    Returns
+    -------
+    numpy.ndarray, shape (height, width, 3), uint8, RGB
+        Upright.
+
+    Raises
+    ------
+    MediaError
+        If the video cannot be read, or holds no pictures there.
+    """
+    path = Path(video)
+    check_file(path)
+    with open_container(path) as source:
+        stream = need_stream(source, path, "video")
+        zero_s = time_zero_s(source)
+        if can_seek(source):
+            source.seek(round((zero_s + Fraction(start_s + duration_s / 2)) / stream.time_base), stream=stream)
+        whole = False  # before the first key frame pictures refer to what was not read
+        for frame in FrameReader(source, stream):
+            whole = whole or frame.key_frame
+            if whole and (frame.pts is None or frame.pts * frame.time_base - zero_s >= start_s - EARLY_S):
+                return PictureMaker(None)(frame)
+    raise MediaError(path, f"holds no pictures from {start_s:.3f} s on")
 
 
 def write_pictures(video: str | Path, out: str | Path, *, start_s: float, duration_s: float) -> float:
@@ -112,29 +147,38 @@ def write_pictures(video: str | Path, out: str | Path, *, start_s: float, durati
 
 
 def write_sound(samples: npt.NDArray[np.float32], sr_hz: int, out: str | Path) -> None:
-    """Write sound as FLAC of 16 bits, so that no lossy coder stands between what was scored and what is heard.
+    """Write sound without loss, so that no coder stands between what was scored and what is heard.
+
+    FLAC of 16 bits, in an MP4: in a FLAC file Chromium cannot always go to a later moment.
 
     Parameters
     ----------
     samples : shape (samples, channels)
-        Full scale is ±1; beyond it is clipped.
+        One or two channels; full scale is ±1, beyond it is clipped.
     sr_hz
         Their rate.
     out
-        File to write; it appears when it is complete.
+        File to write, ending in ``.mp4``; it appears when it is complete.
 
     Raises
     ------
     MediaError
         If it cannot be written.
     """
-    import soundfile
+    import av
 
+    pcm = np.clip(np.rint(np.asarray(samples, np.float64) * 2**15), -(2**15), 2**15 - 1).astype(np.int16)
+    layout = "mono" if pcm.shape[1] == 1 else "stereo"
     try:
-        with replacing(Path(out)) as temporary:
-            soundfile.write(str(temporary), np.clip(samples, -1.0, 1.0), sr_hz, format="FLAC", subtype="PCM_16")
-    except soundfile.SoundFileError as error:
-        raise MediaError(out, "cannot be written") from error
+        with replacing(Path(out)) as temporary, av.open(str(temporary), "w") as target:
+            stream: Any = target.add_stream("flac", rate=sr_hz)
+            stream.layout, stream.format = layout, "s16"
+            frame = av.AudioFrame.from_ndarray(pcm.reshape(1, -1), format="s16", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = sr_hz, 0, Fraction(1, sr_hz)
+            target.mux(stream.encode(frame))
+            target.mux(stream.encode())
+    except av.error.FFmpegError as error:
+        raise MediaError(out, f"cannot be written ({error.strerror})") from error
 
 
 def _can_be_copied(source: InputContainer, stream: Any) -> bool:

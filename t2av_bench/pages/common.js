@@ -22,7 +22,7 @@ function drawn(tag, attributes = {}, ...children) {
 function number(value, digits = 4) {
   const size = Math.abs(value);
   if (size < 5e-10) return "0";
-  if (size < 1e-3 || size >= 1e5) return value.toExponential(Math.min(digits, 3) - 1).replace("-", "−");
+  if (size < 1e-3 || size >= 1e5) return value.toExponential(Math.min(digits, 3) - 1).replaceAll("-", "−");
   const text = size < 10 ** digits ? String(Number(value.toPrecision(digits))) : value.toFixed(0);
   return text.replace("-", "−");
 }

@@ -65,8 +65,8 @@ def report(
         How many clips the gallery shows: the largest contributions to each score, the best, and random ones
         (:func:`t2av_bench.reporting.selection.select_clips`). None for all.
     media
-        ``copy`` writes the range of each clip that is shown, as MP4 and FLAC. ``link`` links files that browsers play
-        as they are, and copies the rest: quicker and smaller, but the report is bound to this machine.
+        ``copy`` writes the range of each clip that is shown, sound without loss. ``link`` links videos and WAV files
+        that browsers play as they are, and copies the rest: smaller, but the report is bound to this machine.
     num_workers
         Processes; by default one per core, at most 8. 0 works in this process.
     seed
@@ -94,7 +94,7 @@ def report(
     folders = [pred_dirs] if isinstance(pred_dirs, (str, Path)) else list(pred_dirs)
     if media not in get_args(Media):
         raise UsageError(f"media must be 'copy' or 'link'; got {media!r}")
-    output = Path(output).absolute()
+    output = Path(output).resolve()
     _check_output(output)
     inputs = gather(given, folders, manifest, data_dir)
     chosen = select_clips(inputs.results, [clip.clip_id for clip in inputs.clips], clips, seed)
@@ -116,7 +116,8 @@ def _check_output(output: Path) -> None:
     if not output.is_dir():
         raise UsageError(f"{output}: the output must be a folder, and here is a file")
     page = output / PAGE
-    ours = page.is_file() and GENERATOR in page.read_text(encoding="utf-8", errors="replace")[:2000]
+    head = page.read_text(encoding="utf-8", errors="replace")[:2000] if page.is_file() else ""
+    ours = f'<meta name="generator" content="{GENERATOR} ' in head
     if not ours and any(output.iterdir()):
         raise UsageError(f"{output}: the folder must be empty or hold an earlier report")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from hostile_results import ATTACKS
+from hostile_results import ATTACKS, with_everywhere
 from made_boards import board_of, made_score, submission
 from tex import compile_latex
 
@@ -152,6 +152,18 @@ def test_the_latex_of_a_board_compiles_with_any_name(tmp_path: Path):
     made = [submission(name[:150], 100 + i) for i, name in enumerate([*NAMES, *dict.fromkeys(ATTACKS)])]
     board = board_of(5).add(made, list_not_comparable=True)
     compile_latex(format_board(board, "latex"), tmp_path)
+    everywhere = with_everywhere("音 $x$ \\input{/etc/passwd} ^^M \\end{document} %")
+    compile_latex(format_board(tb.Leaderboard().add(everywhere, list_not_comparable=True), "latex"), tmp_path)
+
+
+def test_without_tex_ci_fails_where_others_skip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="apt-get install texlive-latex-base"):
+        compile_latex("", tmp_path)
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="apt-get install texlive-latex-base"):
+        compile_latex("", tmp_path)
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browser import Watched, browsing
+from browser import FAINT, NAMELESS, Watched, browsing
 from hostile_results import ATTACKS, with_everywhere
 from made_boards import board_of, submission
 
@@ -283,35 +283,3 @@ SORT_TIMES = """() => [0, 1, 2, 3, 4, 5].map((k) => {
   document.getElementById('Table').getBoundingClientRect();
   return performance.now() - start;
 })"""
-
-NAMELESS = """() => [...document.querySelectorAll('button, input, select, a, svg, [role=region]')].filter((node) => {
-  const name = node.getAttribute('aria-label') || node.textContent.trim() || node.labels?.[0]?.textContent.trim();
-  return node.checkVisibility() && !name;
-}).map((node) => node.outerHTML)"""
-
-# WCAG 2.2, 1.4.3: 4.5 to 1 between a text and what is behind it.
-FAINT = """() => {
-  const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const light = (colour) => {
-    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-    const [r, g, b] = channels(colour).map((c) => linear(c / 255));
-    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-  };
-  const behind = (node) => {
-    for (let n = node; n; n = n.parentElement) {
-      const colour = getComputedStyle(n).backgroundColor;
-      if ((channels(colour)[3] ?? 1) > 0) return colour;
-    }
-    return 'rgb(255, 255, 255)';
-  };
-  const faint = [];
-  for (const node of document.querySelectorAll('body *')) {
-    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
-    if (!own || !node.checkVisibility() || node.closest('script, noscript')) continue;
-    const style = getComputedStyle(node);
-    const own_colour = node instanceof SVGElement ? style.fill : style.color;
-    const [a, b] = [light(own_colour), light(behind(node))].sort((x, y) => y - x);
-    if ((a + 0.05) / (b + 0.05) < 4.5) faint.push(node.outerHTML.slice(0, 100));
-  }
-  return faint;
-}"""

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics import JointStats, frechet_distance
+from t2av_bench.metrics import JointStats, algebra, frechet_distance
 from t2av_bench.metrics.index_influence import alignment_index_influence
 from t2av_bench.metrics.influence import InfluenceMap, frechet_influence
 
@@ -184,3 +184,22 @@ def test_bad_input_is_refused() -> None:
     y[0, 0] = np.nan
     with pytest.raises(MetricError, match=r"must be finite"):
         frechet_influence(x, y)
+
+
+@pytest.mark.parametrize("n", [900, 300])  # more and fewer rows than dimensions
+def test_influences_of_many_dimensions_are_those_of_few_to_single_precision(
+    n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    scale = np.arange(1, 601) ** -0.5
+    x = rng.normal(size=(n, 600)) * scale
+    y = 0.8 * x + 0.6 * rng.normal(size=(n, 600)) * scale + 0.02
+    single = frechet_influence(x, y)
+    alike = frechet_influence(x, x)
+    monkeypatch.setattr(algebra, "LARGE_DIM", 601)
+    double = frechet_influence(x, y)
+    for ours, theirs, same, rows in zip(single, double, alike, (x, y), strict=True):
+        squares = np.square(rows - rows.mean(axis=0)).sum(axis=1)
+        assert (np.abs(ours - theirs) < 3e-6 * squares).all()
+        assert ours.mean() == pytest.approx(0, abs=1e-7 * squares.mean())
+        assert (np.abs(same) < 1e-6 * squares.max()).all()

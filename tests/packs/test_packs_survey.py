@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from t2av_bench.embedding import halved
+from t2av_bench.metrics import frechet_distance
 from t2av_bench.packs.survey import MAX_ROUNDING, Survey, choose_dtype, survey
 
 
@@ -49,6 +51,7 @@ def test_single_precision_is_kept_where_it_is_asked_for():
     assert choose_dtype("float16", 128, survey([rows()])) == ("float16", "")
 
 
+@settings(deadline=None)
 @given(st.floats(-300.0, 300.0), st.floats(1e-30, 1e30), st.integers(16, 40))
 def test_nothing_that_is_stored_in_half_precision_becomes_infinite_or_loses_its_spread(mean, scale, d):
     x = np.clip(rows(scale, mean, n=20, d=d), -3e38, 3e38)
@@ -57,3 +60,16 @@ def test_nothing_that_is_stored_in_half_precision_becomes_infinite_or_loses_its_
         assert np.isfinite(stored).all()
         spread = np.square(x - x.mean(axis=0, dtype=np.float64)).sum()
         assert np.square(stored - x).sum() <= 1.01 * MAX_ROUNDING**2 * spread
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.floats(1e-3, 1e3), st.floats(-10.0, 10.0), st.integers(5, 60))
+def test_the_root_of_a_distance_moves_by_no_more_than_rounding_moves_the_rows(seed, scale, mean, n):
+    rng = np.random.default_rng(seed)
+    mix = rng.standard_normal((16, 16)) * rng.uniform(0.0, scale, 16)  # some directions hardly vary
+    sides = [(mean + rng.standard_normal((n, 16)) @ mix * factor).astype(np.float32) for factor in (1.0, 1.3)]
+    rounded = [halved(side) for side in sides]
+    exact, moved = (np.sqrt(max(frechet_distance(*pair), 0.0)) for pair in (sides, rounded))
+    pairs = zip(sides, rounded, strict=True)
+    errors = [np.sqrt(np.square(a.astype(np.float64) - b).sum(axis=1).sum() / (n - 1)) for a, b in pairs]
+    assert abs(moved - exact) <= sum(errors) * (1.0 + 1e-6) + 1e-6 * scale

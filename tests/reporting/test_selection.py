@@ -62,14 +62,13 @@ def test_exactly_as_many_as_asked_for_and_always_the_same(clips_n: int, count: i
 
 
 def test_the_random_ones_are_drawn_from_all_clips_and_not_from_what_is_left():
-    """Each clip's chance of being drawn is the same, whatever it adds to the scores."""
+    """The worst and the best clip are always chosen, and are drawn at random as well."""
     values = np.linspace(-1.0, 1.0, 40).tolist()
     ids = [f"c{i}" for i in range(40)]
     drawn = np.zeros(40)
     for seed in range(200):
         chosen = select_clips([result_of(FAD=values)], ids, 4, seed)
         drawn += [Reason("random") in chosen.get(clip_id, []) for clip_id in ids]
-    # The best and the worst take places too; what is made up for at random falls on the others alone.
     assert drawn[-1] > 0
     assert drawn[0] > 0
 

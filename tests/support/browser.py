@@ -67,3 +67,37 @@ def browsing() -> Iterator[Any]:
         )
         yield browser
         browser.close()
+
+
+# Controls without a name for those who do not see them.
+NAMELESS = """() => [...document.querySelectorAll('button, input, select, a, svg, [role=region]')].filter((node) => {
+  const name = node.getAttribute('aria-label') || node.textContent.trim() || node.labels?.[0]?.textContent.trim();
+  return node.checkVisibility() && !node.closest('[aria-hidden=true]') && !name;
+}).map((node) => node.outerHTML)"""
+
+# WCAG 2.2, 1.4.3: 4.5 to 1 between a text and what is behind it.
+FAINT = """() => {
+  const channels = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const light = (colour) => {
+    const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = channels(colour).map((c) => linear(c / 255));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (node) => {
+    for (let n = node; n; n = n.parentElement) {
+      const colour = getComputedStyle(n).backgroundColor;
+      if ((channels(colour)[3] ?? 1) > 0) return colour;
+    }
+    return 'rgb(255, 255, 255)';
+  };
+  const faint = [];
+  for (const node of document.querySelectorAll('body *')) {
+    const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+    if (!own || !node.checkVisibility() || node.closest('script, noscript')) continue;
+    const style = getComputedStyle(node);
+    const own_colour = node instanceof SVGElement ? style.fill : style.color;
+    const [a, b] = [light(own_colour), light(behind(node))].sort((x, y) => y - x);
+    if ((a + 0.05) / (b + 0.05) < 4.5) faint.push(node.outerHTML.slice(0, 100));
+  }
+  return faint;
+}"""

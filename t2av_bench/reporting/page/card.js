@@ -8,7 +8,7 @@ const rank = (place) => (place === 1 ? "" : place === 2 ? "second " : "third ");
 
 // Returns the card with `update`, which shows what `player` does; `act` holds what its parts ask for.
 function makeCard(clip, act) {
-  const video = clip.video ? element("video", { preload: "none", playsinline: "", poster: clip.still, src: clip.video, "aria-label": `Pictures of ${plain(clip.id)}` }) : null;
+  const video = clip.video ? element("video", { preload: "none", playsinline: "", poster: clip.still, "aria-label": `Pictures of ${plain(clip.id)}` }) : null;
   const button = element("button", { type: "button", class: "play" }, "▶ Play");
   const clock = element("span", { class: "clock" }, `0.00 / ${seconds(clip.duration)} s`);
   const slider = element("input", { type: "range", min: 0, max: clip.duration, step: 0.01, value: 0, "aria-label": "Position in seconds" });
@@ -116,7 +116,7 @@ function whyTexts(clip) {
     grouped.set(key, [...(grouped.get(key) ?? []), scores[score].name]);
   }
   const texts = [...grouped].map(([key, names]) => `${key} ${names.slice(0, 4).join(", ")}${names.length > 4 ? ` and ${names.length - 4} more` : ""}`);
-  const few = texts.length > 4 ? [...texts.slice(0, 4), `${texts.length - 4} more`] : texts;
+  const few = texts.length > 3 ? [...texts.slice(0, 3), `${texts.length - 3} more such places`] : texts;
   return clip.random ? [...few, "drawn at random"] : few;
 }
 
@@ -138,16 +138,15 @@ function makeNumbers(clip) {
 }
 
 function numbersTable(clip) {
-  const has = systems.map((_, k) => clip.numbers[k].some(([, value]) => value != null));
-  const cell = (value, text) => element("td", {}, value == null ? "" : text(value));
+  const cell = (score, [added, value]) => {
+    const made = element("td", {}, added == null ? "" : `${signed(added)} ${added === 0 ? "" : harms(score, added) ? "▲" : "▽"}`);
+    if (value != null) made.append(element("small", {}, `is ${number(value, 3)}`));
+    return made;
+  };
   const lines = scores.map((score, i) => element("tr", {}, element("th", { scope: "row" }, `${score.name} ${arrow(score)}`),
-    ...systems.flatMap((_, k) => {
-      const [added, value] = clip.numbers[k][i];
-      const sign = (v) => `${signed(v)} ${v === 0 ? "" : harms(score, v) ? "▲" : "▽"}`;
-      return [cell(added, sign), ...(has[k] ? [cell(value, (v) => number(v, 3))] : [])];
-    })));
-  const heads = systems.flatMap((name, k) => [element("th", { scope: "col" }, named(name), " adds"), ...(has[k] ? [element("th", { scope: "col" }, "own value")] : [])]);
+    ...systems.map((_, k) => cell(score, clip.numbers[k][i]))));
+  const heads = systems.map((name) => element("th", { scope: "col" }, named(name)));
   const table = element("table", {}, element("thead", {}, element("tr", {}, element("th", { scope: "col", class: "name" }, "score"), ...heads)), element("tbody", {}, ...lines));
   const box = element("div", { class: "scroller", tabindex: 0, role: "region", "aria-label": "Scores of this clip" }, table);
-  return element("div", {}, box, element("p", { class: "legend" }, "▲ makes the score worse, ▽ better. What the clips add sums to 0; without the clip, the score would be different by about as much."));
+  return element("div", {}, box, element("p", { class: "legend" }, "▲ makes the score worse, ▽ better; what all clips add sums to 0, and without this one the score would differ by about as much. Behind “is” stands the clip's own value of a score that is a mean over clips."));
 }

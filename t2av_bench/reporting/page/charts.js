@@ -108,6 +108,7 @@ function drawLabels(score) {
   chart.append(drawn("text", { x: (left + width) / 2, y: bottom + 38, "text-anchor": "middle" }, `${score.name} on these clips, less that on all`));
   const legend = element("p", { class: "legend" });
   if (systems.length > 1) systems.forEach((name, i) => legend.append(drawn("svg", { viewBox: "-8 -8 16 16", class: "key", "aria-hidden": "true" }, shape(i, 0, 0)), named(shorten(name, 40)), " "));
+  if (systems.length > 1) legend.append(element("br"));
   legend.append(`To first order: which way, and how far, the score would move if all clips were like these (${spoken(score)}).`);
   at("Labels").replaceChildren(chart, legend);
 }

@@ -94,7 +94,6 @@ function fill(i) {
 
 function letGo(i) {
   shells[i].style.minHeight = `${shells[i].offsetHeight || parseFloat(shells[i].style.minHeight)}px`;
-  cards.get(i).video?.removeAttribute("src");
   shells[i].replaceChildren();
   cards.delete(i);
 }
