@@ -70,7 +70,7 @@ def replacing(path: Path, *, folder: Path | None = None, durable: bool = False) 
         Whether to wait until the content is on the disk: a power cut could otherwise leave an empty file under the
         final name. For files that cost more to make than that.
     """
-    temporary = (folder or path.parent) / _temporary_name(path)
+    temporary = temporary_path(path, folder)
     try:
         yield temporary
         if durable:
@@ -87,13 +87,18 @@ def replacing(path: Path, *, folder: Path | None = None, durable: bool = False) 
         temporary.unlink(missing_ok=True)
 
 
+def temporary_path(path: Path, folder: Path | None = None) -> Path:
+    """Return where a file or folder is made before it gets its name: in ``folder``, by default beside it."""
+    return (folder or path.parent) / _temporary_name(path)
+
+
 def is_temporary(path: Path) -> bool:
-    """Whether a file is one that :func:`replacing` has not finished, or never will."""
+    """Whether a file or folder has a name of :func:`temporary_path`: it is not finished, or never will be."""
     return _TEMPORARY.fullmatch(path.name) is not None
 
 
 def remove_leftovers(folder: Path, of: Path | None = None) -> None:
-    """Remove the temporary files of runs that are gone; what cannot be removed stays.
+    """Remove the temporary files and folders of runs that are gone; what cannot be removed stays.
 
     Those of this machine whose process has ended, and those of other machines that nobody has touched for a day, by
     the file server's own clock.
@@ -111,7 +116,7 @@ def remove_leftovers(folder: Path, of: Path | None = None) -> None:
         for path in found:
             match = _TEMPORARY.fullmatch(path.name)
             if match is not None and _is_left(path, match):
-                path.unlink(missing_ok=True)
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _is_left(path: Path, name: re.Match[str]) -> bool:

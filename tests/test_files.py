@@ -82,6 +82,14 @@ def test_another_machines_leftovers_go_after_a_day_by_the_servers_clock(
     assert [path for path in tmp_path.iterdir() if is_temporary(path)] == [young]
 
 
+def test_a_folder_that_was_never_finished_goes_too(tmp_path: Path):
+    left = leftover(tmp_path, "shard", pid=ended_process(), process="0123abcd")
+    left.unlink()
+    (left / "deeper").mkdir(parents=True)
+    remove_leftovers(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_only_the_leftovers_of_one_file(tmp_path: Path):
     mine = leftover(tmp_path, "result.json", pid=ended_process(), process="0123abcd")
     other = leftover(tmp_path, "other.json", pid=ended_process(), process="0123abcd")

@@ -7,6 +7,7 @@ float32, written by a worker process and renamed when complete: a killed prepara
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import TrainingError, UsageError
+from t2av_bench.files import remove_leftovers, temporary_path
 from t2av_bench.manifests.schema import Manifest
 from t2av_bench.models.training.config import TrainingConfig
 from t2av_bench.progress import progress_bar
@@ -219,18 +221,25 @@ class ClipStore:
         if not missing:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self.folder)
         failures: list[str] = []
         task = partial(_write_shard, self.source, self.folder)
         with (
-            closing(run_jobs(task, missing, num_workers=self._num_workers, timeout_s=None)) as outcomes,
+            closing(run_jobs(task, missing, num_workers=self._num_workers, timeout_s=self._longest_s)) as outcomes,
             progress_bar(len(missing) * self.shard_n, f"Preparing {self.source.key}", "clip", wanted is None) as bar,
         ):
-            for _, outcome in outcomes:
+            for index, outcome in outcomes:
                 if isinstance(outcome, JobFailure):
-                    failures.append(str(outcome.reason))
+                    first, end = missing[index]
+                    failures.append(f"of clips {first} to {end - 1}: {outcome.reason}")
                 bar.update(self.shard_n)
         if failures:
-            raise TrainingError(f"{len(failures)} groups of clips cannot be read, the first because {failures[0]}")
+            raise TrainingError(f"{len(failures)} groups of clips cannot be read, the first {failures[0]}")
+
+    @property
+    def _longest_s(self) -> float:
+        """How long a shard may take before its decoder counts as stuck."""
+        return 300.0 + 10.0 * self.shard_n
 
     def read_shard(self, first: int, end: int) -> dict[str, npt.NDArray[np.generic]]:
         """Return a shard's arrays by name; makes it first if need be."""
@@ -260,10 +269,7 @@ def _write_shard(source: ClipSource, folder: Path, bounds: tuple[int, int]) -> N
 
 def write_arrays(path: Path, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
     """Write arrays as files of a folder that appears complete or not at all."""
-    import os
-    import uuid
-
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    temporary = temporary_path(path)
     try:
         temporary.mkdir(parents=True)
         for name, array in arrays.items():

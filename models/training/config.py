@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from t2av_bench.errors import UsageError, no_such_name
+from t2av_bench.errors import UsageError, no_such_name, quoted
 from t2av_bench.models.t2av.config import T2AVConfig
 from t2av_bench.models.training.reading import as_mapping, assign, from_mapping
 
@@ -198,8 +198,11 @@ def recipe_names() -> list[str]:
     return sorted(path.stem for path in RECIPES_DIR.glob("*.yaml"))
 
 
-def _read(source: str | Path) -> dict[str, Any]:
+def _read(source: str | Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
     import yaml
+
+    if str(source) in above:
+        raise UsageError(f"{source}: extends itself, by way of {' and '.join(above)}.")
 
     path = Path(source)
     if path.suffix not in (".yaml", ".yml"):
@@ -210,16 +213,17 @@ def _read(source: str | Path) -> dict[str, Any]:
         path = RECIPES_DIR / f"{source}.yaml"
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]}).") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path}: must hold settings as key: value.")
     parent = values.pop("extends", None)
-    return (
-        _merged(_read(RECIPES_DIR / f"{parent}.yaml" if parent in recipe_names() else parent), values)
-        if parent
-        else values
-    )
+    if parent is None:
+        return values
+    if not isinstance(parent, str):
+        raise UsageError(f"{path}: extends must name a recipe or a .yaml file, got {quoted(parent)}.")
+    below = str(RECIPES_DIR / f"{parent}.yaml") if parent in recipe_names() else parent
+    return _merged(_read(below, (*above, str(source))), values)
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

@@ -454,3 +454,14 @@ def test_word_vectors_that_claim_to_fill_the_memory_are_refused(tmp_path: Path, 
         (tmp_path / name).write_bytes(content)
         with pytest.raises(PrerequisiteError, match="it announces"):
             get_extractor("word2vec", weights=tmp_path / name).embed_captions(["dog"])
+
+
+def test_a_recipe_that_extends_itself_is_refused(tmp_path: Path):
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text(f"extends: {two}\n")
+    two.write_text(f"extends: {one}\n")
+    with pytest.raises(T2AVBenchError, match="one.yaml: extends itself, by way of .*two.yaml"):
+        load_config(str(one), ())
+    one.write_text("extends: [mini]\n")
+    with pytest.raises(T2AVBenchError, match="extends must name a recipe"):
+        load_config(str(one), ())
