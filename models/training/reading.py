@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from t2av_bench.errors import UsageError, no_such_name
+from t2av_bench.errors import UsageError, no_such_name, quoted
 
 Config = TypeVar("Config")
 
@@ -39,7 +39,7 @@ def from_mapping(cls: type[Config], values: Mapping[str, Any], where: str = "") 
     hints = _hints(cls)  # type: ignore[arg-type]  # classes are hashable
     for key in values:
         if key not in hints:
-            raise no_such_name(f"There is no setting {_path(where, str(key))!r}", str(key), hints)
+            raise no_such_name(f"There is no setting {quoted(_path(where, str(key)))}", str(key), hints)
     given = {key: _value(hints[key], value, _path(where, key)) for key, value in values.items()}
     missing = [f.name for f in _init_fields(cls) if f.name not in given and _is_required(f)]
     if missing:
@@ -108,7 +108,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return _first_fit(hint, value, where)
     if get_origin(hint) is Literal:
         if value not in get_args(hint) or isinstance(value, bool):
-            raise no_such_name(f"{where!r} cannot be {value!r}", str(value), map(str, get_args(hint)))
+            raise no_such_name(f"{where!r} cannot be {quoted(value)}", str(value), map(str, get_args(hint)))
         return value
     if get_origin(hint) is tuple and isinstance(value, Sequence) and not isinstance(value, str):
         return _items(hint, value, where)
@@ -136,7 +136,7 @@ def _items(hint: Any, values: Sequence[Any], where: str) -> tuple[Any, ...]:
     if len(kinds) == 2 and kinds[1] is Ellipsis:
         kinds = (kinds[0],) * len(values)
     if len(kinds) != len(values):
-        raise UsageError(f"{where!r} must hold {len(kinds)} values, given: {list(values)!r}.")
+        raise UsageError(f"{where!r} must hold {len(kinds)} values, given: {quoted(list(values))}.")
     return tuple(_value(kind, value, f"{where}.{i}") for i, (kind, value) in enumerate(zip(kinds, values, strict=True)))
 
 
@@ -145,14 +145,14 @@ def _number(value: Any, where: str) -> float:
     if isinstance(value, (int, float, str)) and not isinstance(value, bool):
         try:
             return float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     raise _wrong(float, value, where)
 
 
 def _wrong(hint: Any, value: Any, where: str) -> UsageError:
     kind = "a group of settings" if isinstance(value, Mapping) else _WORDS.get(type(value), type(value).__name__)
-    return UsageError(f"{where!r} must be {_words(hint)}, given: {value!r} ({kind}).")
+    return UsageError(f"{where!r} must be {_words(hint)}, given: {quoted(value)} ({kind}).")
 
 
 def _words(hint: Any) -> str:
