@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from t2av_bench.errors import UsageError, no_such_name, quoted
+from t2av_bench.errors import UsageError, no_such_name, quoted, shown
 from t2av_bench.models.t2av.config import T2AVConfig
 from t2av_bench.models.training.reading import as_mapping, assign, from_mapping
 
@@ -208,13 +208,13 @@ def _read(source: str | Path, above: tuple[str, ...] = ()) -> dict[str, Any]:
     if path.suffix not in (".yaml", ".yml"):
         if str(source) not in recipe_names():
             raise no_such_name(
-                f"There is no recipe named {str(source)!r}", str(source), recipe_names(), " and .yaml files"
+                f"There is no recipe named {quoted(str(source))}", str(source), recipe_names(), " and .yaml files"
             )
         path = RECIPES_DIR / f"{source}.yaml"
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: cannot be read as YAML ({str(error).splitlines()[0]}).") from error
+        raise UsageError(f"{shown(str(path), 300)}: cannot be read as YAML ({shown(str(error), 200)}).") from error
     if not isinstance(values, dict):
         raise UsageError(f"{path}: must hold settings as key: value.")
     parent = values.pop("extends", None)
