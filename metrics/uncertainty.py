@@ -26,8 +26,8 @@ interval around the plain score usually misses the truth. One of ± 1.96 of the 
 corrected score covers it in 92 to 98 % of those runs, from 4 d windows on; in 89 to 92 % with 32 clips, or where few
 axes hold most of the variance. That is wherever the correction converges: 64 clips of 4 windows that share half their
 variance are too few for d = 64, and then there is no such error (:func:`~t2av_bench.metrics.groups.converged`). With
-fewer windows than dimensions there is no such interval. A percentile bootstrap is no way out: drawing clips twice biases
-every replicate upwards, and its interval holds neither the score nor the truth.
+fewer windows than dimensions there is no such interval. A percentile bootstrap is no way out: drawing clips twice
+biases every replicate upwards, and its interval holds neither the score nor the truth.
 
 References
 ----------

@@ -165,7 +165,7 @@ class _Launched(Processes):
         self._inside = False
 
     def device(self, name: str) -> str:
-        if name == "cpu" or self.local_n == 1:
+        if name == "cpu" or self.local_n == 1 and self._local_rank == 0:
             return name
         import torch
 

@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from t2av_bench._version import __version__
 from t2av_bench.accelerated import large_matrices_on
@@ -30,12 +30,12 @@ from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
 from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.environment import environment
 from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
+from t2av_bench.extraction import DEFAULT_MANIFEST, MODALITIES, default_features, make_extractors
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.metrics.groups import clip_number, grouped_by_number
-from t2av_bench.models.extractors import Extractor, get_extractor
-from t2av_bench.models.extractors.arithmetic import FULL, check_precision
-from t2av_bench.models.extractors.network import NetworkExtractor
+from t2av_bench.models.extractors import Extractor
+from t2av_bench.models.extractors.arithmetic import FULL
 from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.references import PackCache, PackReferences, open_for, packed_choices
 from t2av_bench.planning import (
@@ -49,7 +49,7 @@ from t2av_bench.planning import (
     too_short_clips,
 )
 from t2av_bench.predictions import match_predictions
-from t2av_bench.protocol import OURS, Protocol, make_protocol
+from t2av_bench.protocol import OURS, make_protocol
 from t2av_bench.records import (
     extractor_record,
     file_notes,
@@ -67,8 +67,6 @@ from t2av_bench.threads import few_threads_for_small_matrices
 from t2av_bench.uncertainty import Uncertainty, groups_wanted, half_maps, uncertainty_notes, with_bias
 
 OnError = Literal["fail", "skip"]
-DEFAULT_MANIFEST = "t2av-mini"
-MODALITIES = ("audio", "video", "text")
 
 
 @same_outcome
@@ -275,64 +273,6 @@ def evaluate(
     )
 
 
-def default_features(benchmark: Manifest, protocol: str = OURS) -> str | None:
-    """Return the feature preset used without ``features``: ``lite`` for the mini world, else ``paper``.
-
-    None for another toolkit's protocol, which brings its own.
-    """
-    if protocol != OURS:
-        return None
-    return "lite" if benchmark.name == DEFAULT_MANIFEST else "paper"
-
-
-def make_extractors(
-    protocol: Protocol,
-    device: str,
-    embedded: Collection[str] = MODALITIES,
-    *,
-    precision: str = FULL,
-    compile: bool = False,
-) -> dict[str, Extractor]:
-    """Make the extractor of each part; parts that share a name share the extractor.
-
-    ``embedded`` are the modalities that anything is embedded of: the weights of the others may be missing.
-
-    Raises
-    ------
-    PrerequisiteError
-        If weights are missing: at once, and not after the files have been checked.
-    UsageError
-        If a precision or compilation is asked for and there is no network that could have it.
-    """
-    check_precision(precision)
-    how = {**({} if precision == FULL else {"precision": precision}), **({"compile": True} if compile else {})}
-    made: dict[str, Extractor] = {}
-    for name in dict.fromkeys(protocol.extractors.values()):
-        made[name] = make_extractor(name, protocol, device, how)
-        if made[name].modality in embedded:
-            made[name].check()
-    if how and not any(isinstance(extractor, NetworkExtractor) for extractor in made.values()):
-        raise UsageError(
-            f"{' and '.join(how)} are about networks, and the extractors {', '.join(made)} have none: leave that out"
-        )
-    return {part: made[name] for part, name in protocol.extractors.items()}
-
-
-def make_extractor(name: str, protocol: Protocol, device: str, how: Mapping[str, Any] | None = None) -> Extractor:
-    """Make one extractor with the options and the weights of a protocol; neither need be there.
-
-    ``how`` a network is run besides: ``precision`` and ``compile``.
-    """
-    from t2av_bench.models.extractors.registry import extractor_class
-
-    options, made_of = protocol.extractor_options(name), extractor_class(name)
-    if made_of.has_network:
-        options |= {"weights": protocol.weights, "seed": protocol.weights_seed, "device": device}
-    if issubclass(made_of, NetworkExtractor):
-        options |= how or {}
-    return get_extractor(name, **options)
-
-
 def _check_options(on_error: str, uncertainty: str, batch_size: int, num_workers: int | None) -> None:
     if on_error not in ("fail", "skip"):
         raise UsageError(f"on_error must be 'fail' or 'skip'; got {on_error!r}")
@@ -375,4 +315,4 @@ def _settle(clips: Sequence[Clip], problems: Sequence[Problem], on_error: OnErro
     return good
 
 
-__all__ = ["default_features", "evaluate", "make_extractor", "make_extractors"]
+__all__ = ["evaluate"]

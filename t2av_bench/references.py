@@ -14,6 +14,7 @@ from t2av_bench.metrics import JointStats
 from t2av_bench.models.extractors import ClipSource, Extractor
 from t2av_bench.models.extractors.base import Float32Array
 from t2av_bench.models.extractors.in_memory import clip_means, paired_rows
+from t2av_bench.models.extractors.read_once import ReadOnceSource
 from t2av_bench.naming import is_media, locate_media
 from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.progress import progress_bar
@@ -65,7 +66,8 @@ def embedded_clips(
     clips = list(sources)
     with progress_bar(len(clips), "embedding the reference", "clip", progress) as bar:
         for source in clips:
-            found = {block: extractor.embed_batch(extractor.load(source)) for block, extractor in extractors.items()}
+            shared = ReadOnceSource.of(source, extractors.values())
+            found = {block: extractor.embed_batch(extractor.load(shared)) for block, extractor in extractors.items()}
             yield _means(found) if clip_means else paired_rows(found)
             bar.update()
 

@@ -13,22 +13,32 @@ which: what the first process cannot read afterwards, the others send it, a boun
 from __future__ import annotations
 
 import heapq
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from t2av_bench.cache import EmbeddingCache, entry_key, file_sha256, file_state
+from t2av_bench.cache import entry_key, file_sha256, file_state
 from t2av_bench.checking import CheckReport, FileNeed, check_files, is_known, united
-from t2av_bench.distributed import Processes
-from t2av_bench.embedding import EmbeddingJob, Float32Array, embed_missing
-from t2av_bench.errors import MediaError, T2AVBenchError
-from t2av_bench.models.extractors import ClipSource, Extractor
+from t2av_bench.embedding import EmbeddingJob, embed_missing
+from t2av_bench.errors import MediaError
 from t2av_bench.models.extractors.network import import_torch
+from t2av_bench.own_caches import gather, held_by, own_caches, spread
+from t2av_bench.processes import Processes
+from t2av_bench.station import Order, Station, default_workers, order_of
 
-# What all processes together may send the first one, or it may send them, at once.
-GATHERED_BYTES = 64 << 20
+__all__ = [
+    "Station",
+    "check_everywhere",
+    "default_workers",
+    "embed_everywhere",
+    "embedding_s",
+    "embedding_shares",
+    "share_out",
+    "spread",
+]
+
+
 # Seconds of one core that an embedding takes per second of media, rounded from `benchmarks/processes.py --costs`. Only
 # their ratios matter, and only where the files of a run differ in what is missing.
 _NETWORKS = {"vggish": 0.1, "panns": 0.1, "panns-logits": 0.1, "c3d": 0.7, "i3d": 1.1}
@@ -36,45 +46,6 @@ _OTHER_NETWORKS = 0.3
 # Pictures of usual size take longer to decode than those of the mini world.
 _DESCRIPTORS = {"audio": 0.005, "video": 0.03}
 _CAPTION_S = 0.001
-
-
-@dataclass(frozen=True)
-class Station:
-    """What a process brings to a run that several share.
-
-    Attributes
-    ----------
-    cache
-        Where it keeps embeddings.
-    extractors
-        Those of the run, on this process's device.
-    batch_size, num_workers, progress
-        Of :func:`~t2av_bench.embedding.embed_missing`.
-    """
-
-    cache: EmbeddingCache
-    extractors: Sequence[Extractor]
-    batch_size: int
-    num_workers: int
-    progress: bool
-
-    def job(self, key: str, fingerprint: str, source: ClipSource) -> EmbeddingJob:
-        """Return the job of another process as one of this.
-
-        Raises
-        ------
-        T2AVBenchError
-            If its extractor is not the same here.
-        """
-        for extractor in self.extractors:
-            if extractor.fingerprint == fingerprint:
-                return EmbeddingJob(key, extractor, source)
-        raise T2AVBenchError("the processes have different weights, options or versions of the toolkit")
-
-
-def default_workers(processes: Processes) -> int:
-    """Return how many loader processes there are by default: one per core, at most 8, for all processes together."""
-    return max(1, min(os.cpu_count() or 1, 8) // processes.local_n)
 
 
 def share_out(costs: Sequence[float], n: int) -> list[list[int]]:
@@ -126,22 +97,14 @@ def embed_everywhere(jobs: Sequence[EmbeddingJob], station: Station, processes: 
     missing = [job for job in {job.key: job for job in jobs}.values() if not cache.holds(job.key, job.shape)]
     if not missing:
         return {}
-    orders = [_order(job) for job in missing]
-    held = processes.each(_held, station, [orders] * processes.n)
+    orders = [order_of(job) for job in missing]
+    strange = own_caches(station, processes)
+    held = processes.each(held_by, station, [orders if own else [] for own in strange])
     shares = embedding_shares(missing, held)
     found = processes.each(_embed_orders, station, [[orders[place] for place in share] for share in shares])
     failures = {key: reason for part in found for key, reason in part.items()}
-    _gather([[missing[place] for place in share] for share in shares[1:]], failures, station, processes)
+    gather([[missing[place] for place in share] for share in shares[1:]], failures, station, processes)
     return failures
-
-
-def spread(jobs: Sequence[EmbeddingJob], station: Station, processes: Processes) -> None:
-    """Put what the first process's cache holds of some jobs into the caches of all others."""
-    orders = [_order(job) for job in jobs]
-    held = processes.each(_held, station, [orders] * processes.n)
-    for wanted in _together([_others(jobs, places) for places in held[1:]]):
-        arrays = [[(job.key, station.cache.load(job.key, job.shape)) for job in part] for part in wanted]
-        processes.each(_store, station, [[], *arrays])
 
 
 def embedding_shares(jobs: Sequence[EmbeddingJob], held: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -194,14 +157,6 @@ def _checking_s(need: FileNeed) -> float:
     return size_bytes / _BYTES_PER_S + need.duration_s / _AUDIO_S_PER_S
 
 
-# A job on its way to another process, which has the extractor itself.
-_Order = tuple[str, str, ClipSource]
-
-
-def _order(job: EmbeddingJob) -> _Order:
-    return job.key, job.extractor.fingerprint, job.source
-
-
 def _check(station: Station, needs: Sequence[FileNeed]) -> CheckReport:
     return check_files(
         needs,
@@ -235,67 +190,5 @@ def _as_here(job: EmbeddingJob) -> EmbeddingJob:
     return replace(job, source=replace(source, state=state)) if is_same else job
 
 
-def _embed_orders(station: Station, orders: Sequence[_Order]) -> dict[str, str]:
+def _embed_orders(station: Station, orders: Sequence[Order]) -> dict[str, str]:
     return _embed(station, [_as_here(station.job(*order)) for order in orders])
-
-
-def _held(station: Station, orders: Sequence[_Order]) -> list[int]:
-    jobs = [station.job(*order) for order in orders]
-    return [place for place, job in enumerate(jobs) if station.cache.holds(job.key, job.shape)]
-
-
-def _entries(station: Station, orders: Sequence[_Order]) -> list[Float32Array | None]:
-    return [station.cache.load(job.key, job.shape) for job in (station.job(*order) for order in orders)]
-
-
-def _gather(
-    shares: Sequence[Sequence[EmbeddingJob]], failures: Mapping[str, str], station: Station, processes: Processes
-) -> None:
-    """Have the other processes send what the first one cannot read, and store it."""
-    lacking = [_unreadable(share, failures, station.cache) for share in shares]
-    for asked in _together(lacking):
-        orders = [[], *([_order(job) for job in part] for part in asked)]
-        sent = processes.each(_entries, station, orders)[1:]
-        for part, arrays in zip(asked, sent, strict=True):
-            for job, array in zip(part, arrays, strict=True):
-                if array is not None:  # else it broke meanwhile, which reading it for the scores will say
-                    station.cache.store(job.key, array)
-
-
-def _unreadable(
-    jobs: Sequence[EmbeddingJob], failures: Mapping[str, str], cache: EmbeddingCache
-) -> Iterator[EmbeddingJob]:
-    return (job for job in jobs if job.key not in failures and not cache.holds(job.key, job.shape))
-
-
-def _store(station: Station, entries: Sequence[tuple[str, Float32Array | None]]) -> None:
-    for key, array in entries:
-        if array is not None:
-            station.cache.store(key, array)
-
-
-def _others(jobs: Sequence[EmbeddingJob], places: Sequence[int]) -> Iterator[EmbeddingJob]:
-    known = set(places)
-    return (job for place, job in enumerate(jobs) if place not in known)
-
-
-def _together(jobs: Sequence[Iterator[EmbeddingJob]]) -> Iterator[list[list[EmbeddingJob]]]:
-    """Yield what is to be sent at once, for each of the other processes."""
-    parts = [_parts(each, GATHERED_BYTES // max(1, len(jobs))) for each in jobs]
-    while any(part := [next(each, []) for each in parts]):
-        yield part
-
-
-def _parts(jobs: Iterator[EmbeddingJob], at_most_bytes: int) -> Iterator[list[EmbeddingJob]]:
-    """Yield jobs together whose embeddings are of that size at most, or one."""
-    part: list[EmbeddingJob] = []
-    size = 0
-    for job in jobs:
-        job_bytes = 4 * job.shape[0] * job.shape[1]
-        if part and size + job_bytes > at_most_bytes:
-            yield part
-            part, size = [], 0
-        part.append(job)
-        size += job_bytes
-    if part:
-        yield part

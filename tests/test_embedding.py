@@ -226,7 +226,7 @@ def test_out_of_memory_halves_the_rows_per_pass_too_and_says_so(tmp_path: Path, 
 def test_a_row_that_never_fits_fails_its_clip_alone(tmp_path: Path, cache: EmbeddingCache):
     extractor = Limited(99, OUT_OF_MEMORY[0])
     jobs = make_jobs(tmp_path, extractor, [4, 4, 4, 4, 4, 4, 4])  # the last two are above 0.045
-    with pytest.warns(OutOfMemoryWarning):
+    with pytest.warns(OutOfMemoryWarning, match="out of memory with [842] rows at once"):
         failures = embed(jobs, cache)
     assert list(failures) == [jobs[5].key, jobs[6].key]
     reason = (

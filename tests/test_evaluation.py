@@ -293,8 +293,27 @@ def test_a_precision_is_recorded_and_makes_the_result_not_comparable(
         compare([replace(plain, system={"name": "plain", "description": ""}), short])
 
 
+@pytest.mark.gpu
+def test_scores_on_cuda_are_those_on_the_cpu(world: tuple[Manifest, dict[str, Path]], preds: Path):
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    options = {"features": "vggish,c3d,word2vec,panns", "metrics": ["FD", "FAD", "FAVD", "FATD", "FA(VT)D"]}
+    cpu, cuda = (
+        values(
+            run(
+                world, preds, weights="random", device=device, num_workers=2, cache_dir=preds.parent / device, **options
+            )
+        )
+        for device in ("cpu", "cuda")
+    )
+    assert cuda == pytest.approx(cpu, rel=1e-5)
+
+
 def test_a_precision_without_a_network_is_refused(world: tuple[Manifest, dict[str, Path]], preds: Path):
-    with pytest.raises(UsageError, match="precision and compile are about networks, and the extractors lite-audio"):
+    with pytest.raises(
+        UsageError, match="precision and compile are about networks, and the extractors .*lite-audio.* have none"
+    ):
         run(world, preds, precision="bf16", compile=True)
     with pytest.raises(UsageError, match="There is no precision 'half'"):
         run(world, preds, precision="half")
@@ -326,7 +345,7 @@ def test_wrong_options_are_said_before_any_work(world: tuple[Manifest, dict[str,
 
 
 def test_the_default_features_depend_on_the_manifest_and_nothing_else(world: tuple[Manifest, dict[str, Path]]):
-    from t2av_bench.evaluation import default_features
+    from t2av_bench.extraction import default_features
 
     assert default_features(world[0]) == ("lite" if world[0].name == "t2av-mini" else "paper")
     assert default_features(Manifest("mine", world[0].table)) == "paper"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from team import in_team
 
 import t2av_bench as tb
-from t2av_bench import shares
+from t2av_bench import own_caches, shares
 from t2av_bench.cache import EmbeddingCache, entry_key, file_sha256
 from t2av_bench.distributed import Processes
 from t2av_bench.embedding import EmbeddingJob
@@ -120,7 +120,7 @@ def test_several_processes_give_every_bit_that_one_gives(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    monkeypatch.setattr(shares, "GATHERED_BYTES", 4000)  # a few entries at a time
+    monkeypatch.setattr(own_caches, "GATHERED_BYTES", 4000)  # a few entries at a time
 
     def cache(team: Processes) -> Path:
         return tmp_path / (f"cache-{team.rank}" if private else "cache")
@@ -135,6 +135,7 @@ def test_several_processes_give_every_bit_that_one_gives(
         assert all(parts), "each process has done something"
         assert not parts[1].keys() & parts[2].keys(), "nothing was done twice"
         assert parts[1].keys() | parts[2].keys() < parts[0].keys(), "the first one has it all"
+    assert not list(tmp_path.rglob("*.part")), "no stray files"
 
 
 def test_there_may_be_more_processes_than_clips_and_a_cache_that_is_half_full(

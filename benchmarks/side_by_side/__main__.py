@@ -45,7 +45,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--files", type=int, default=500, help="WAV files that FAD is computed over")
     parser.add_argument("--peer-files", type=int, default=20, help="of these, how many the other tools embed")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a file")
-    parser.add_argument("--clips", type=int, default=6, help="clips of 4 s for C3D")
+    parser.add_argument("--clips", type=int, default=3, help="videos of 10 s for C3D")
     parser.add_argument("--process-clips", type=int, default=24, help="clips of 10 s for one and two processes")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", nargs="?", type=Path, const=RESULTS, metavar="DIR", help=f"[{RESULTS}]")

@@ -162,8 +162,8 @@ def _check_pickle(stream: IO[bytes]) -> bool:
     """Look at a pickle without running it; false if it is none, which whoever runs it says better."""
     try:
         for operation, argument, _ in pickletools.genops(stream):
-            if operation.name == "GLOBAL" and len(argument) > _LONGEST_NAME:
-                raise _LongNameError(f"it asks for an object whose name has {len(argument):,} characters")
+            if operation.name == "GLOBAL" and len(str(argument)) > _LONGEST_NAME:
+                raise _LongNameError(f"it asks for an object whose name has {len(str(argument)):,} characters")
     except _LongNameError:
         raise
     except Exception:

@@ -48,6 +48,7 @@ _LONGEST = 1_000
 _DEEPEST = 16
 # How many more parts than its file's tensors a network may begin to build before that is found absurd.
 _SPARE_N = 1_000
+_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
 # What the noise schedule may be set to where not every text will do.
 _SCHEDULES: dict[str, tuple[str | None, ...]] = {
     "prediction_type": ("epsilon", "sample", "v_prediction"),
@@ -263,14 +264,14 @@ class _TooManyError(Exception):
 
 
 def _check_types(config: dict[str, Any], kind: Any, path: Path) -> None:
-    """Hold the settings of our own parts to their types: with another one, some fail as late as in use."""
-    if not kind.__module__.startswith(_HERE):
+    """Hold the settings of our own parts and diffusers' to their types: with another, some fail as late as in use."""
+    if not hasattr(kind, "from_config"):
         return
     for name, parameter in signature(kind.__init__).parameters.items():
-        wanted = {"int": int, "float": (int, float), "str": str}.get(str(parameter.annotation))
+        wanted = _TYPES.get(getattr(parameter.annotation, "__name__", str(parameter.annotation)), ())
         value = config.get(name, parameter.default)
         if name in config and wanted and (isinstance(value, bool) or not isinstance(value, wanted)):
-            raise PrerequisiteError(f"{path}: {name} must be of type {parameter.annotation}, got {quoted(value)}")
+            raise PrerequisiteError(f"{path}: {name} must be of type {wanted[-1].__name__}, got {quoted(value)}")
         if name == "image_size_px" and not 1 <= value <= _SETTINGS[name][1]:
             raise PrerequisiteError(f"{path}: {name} must be from 1 to {_SETTINGS[name][1]}, got {quoted(value)}")
 

@@ -129,8 +129,8 @@ def evaluate(
     """
     from t2av_bench.distributed import is_first, processes
     from t2av_bench.errors import UsageError
-    from t2av_bench.evaluation import default_features
     from t2av_bench.evaluation import evaluate as run
+    from t2av_bench.extraction import default_features
     from t2av_bench.manifests import load_manifest
     from t2av_bench.metrics import METRICS
     from t2av_bench.per_clip import per_clip_path

@@ -12,14 +12,16 @@ import numpy.typing as npt
 from t2av_bench.errors import MediaError
 from t2av_bench.files import replacing
 from t2av_bench.media._container import (
+    FrameReader,
+    can_seek,
     check_file,
     format_name,
     need_stream,
     open_container,
     time_zero_s,
 )
-from t2av_bench.media._picture import orientation
-from t2av_bench.media._video_av import read_with_av
+from t2av_bench.media._picture import PictureMaker, orientation
+from t2av_bench.media._video_av import EARLY_S, read_with_av
 from t2av_bench.media.muxing import with_dts
 
 if TYPE_CHECKING:
@@ -64,6 +66,41 @@ def sounds_in_browsers(path: str | Path) -> bool:
         return Path(path).suffix.lower() == ".wav" and soundfile.info(str(path)).format in ("WAV", "WAVEX")
     except soundfile.SoundFileError:
         return False
+
+
+def read_still(video: str | Path, *, start_s: float, duration_s: float) -> npt.NDArray[np.uint8]:
+    """Read a picture that stands for a clip: the key frame before its middle, or the first of the clip.
+
+    Parameters
+    ----------
+    video
+        File to take it from.
+    start_s, duration_s
+        The clip's range in seconds on the file's clock.
+
+    Returns
+    -------
+    numpy.ndarray, shape (height, width, 3), uint8, RGB
+        Upright.
+
+    Raises
+    ------
+    MediaError
+        If the video cannot be read, or holds no pictures there.
+    """
+    path = Path(video)
+    check_file(path)
+    with open_container(path) as source:
+        stream = need_stream(source, path, "video")
+        zero_s = time_zero_s(source)
+        if can_seek(source):
+            source.seek(round((zero_s + Fraction(start_s + duration_s / 2)) / stream.time_base), stream=stream)
+        whole = False  # before the first key frame pictures refer to what was not read
+        for frame in FrameReader(source, stream):
+            whole = whole or frame.key_frame
+            if whole and (frame.pts is None or frame.pts * frame.time_base - zero_s >= start_s - EARLY_S):
+                return PictureMaker(None)(frame)
+    raise MediaError(path, f"holds no pictures from {start_s:.3f} s on")
 
 
 def write_pictures(video: str | Path, out: str | Path, *, start_s: float, duration_s: float) -> float:

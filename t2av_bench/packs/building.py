@@ -20,7 +20,8 @@ from t2av_bench.checking import CheckReport
 from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import Problem, ProblemsError, UsageError
-from t2av_bench.evaluation import DEFAULT_MANIFEST, OnError, default_features, make_extractors
+from t2av_bench.evaluation import OnError
+from t2av_bench.extraction import DEFAULT_MANIFEST, default_features, make_extractors
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor

@@ -18,8 +18,8 @@ from t2av_bench.companions.base import ClipArrays, Ratio
 from t2av_bench.companions.synchrony import SOUND_HZ, OnsetScore
 from t2av_bench.errors import MediaError, ReportError
 from t2av_bench.manifests import Clip
-from t2av_bench.media import TOLERANCE_S, read_audio, read_frames
-from t2av_bench.media.cutting import plays_in_browsers, sounds_in_browsers, write_pictures, write_sound
+from t2av_bench.media import TOLERANCE_S, read_audio
+from t2av_bench.media.cutting import plays_in_browsers, read_still, sounds_in_browsers, write_pictures, write_sound
 from t2av_bench.media.front_end import OURS
 from t2av_bench.metrics.peaks import onset_times
 from t2av_bench.models.extractors.base import GRID_SR_HZ
@@ -212,14 +212,13 @@ def _with_accuracy(clip: Clip, heard: Sequence[_Heard]) -> list[SoundFacts]:
 
 
 def _see(job: ClipJob, sounds: tuple[SoundFacts, ...]) -> ClipFacts:
-    """Write or link the pictures, and a still from the clip's middle."""
+    """Write or link the pictures, and a still."""
     assert job.folder is not None  # else nothing is written
     path, clip = job.reference.path, job.clip
     if path is None:
         return ClipFacts(video_problem=job.reference.problem, sounds=sounds)
     try:
-        still = read_frames(path, np.array([clip.start_s + clip.duration_s / 2]))[0]
-        write_poster(still, job.folder / "still.jpg")
+        write_poster(read_still(path, start_s=clip.start_s, duration_s=clip.duration_s), job.folder / "still.jpg")
         if job.link and plays_in_browsers(path):
             video, start_s = _link(path, job.folder / f"video{path.suffix.lower()}"), clip.start_s
         else:

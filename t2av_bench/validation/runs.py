@@ -27,7 +27,8 @@ from t2av_bench.cache import EmbeddingCache
 from t2av_bench.checking import FileNeed
 from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.errors import ProblemsError, T2AVBenchError, UsageError, no_such_name
-from t2av_bench.evaluation import DEFAULT_MANIFEST, OnError, default_features, make_extractors
+from t2av_bench.evaluation import OnError
+from t2av_bench.extraction import DEFAULT_MANIFEST, default_features, make_extractors
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor

@@ -12,7 +12,7 @@ import soundfile
 
 from t2av_bench.errors import MediaError
 from t2av_bench.media import probe, read_audio, read_frames
-from t2av_bench.media.cutting import plays_in_browsers, sounds_in_browsers, write_pictures, write_sound
+from t2av_bench.media.cutting import plays_in_browsers, read_still, sounds_in_browsers, write_pictures, write_sound
 
 HEIGHT, WIDTH, RATE_HZ = 48, 64, 25
 TIMES_S = np.array([0.02, 0.42, 0.98])
@@ -66,6 +66,21 @@ def test_anything_else_is_coded_again_and_starts_with_the_clip(tmp_path: Path, n
     expected = read_frames(source, 1.4 + TIMES_S).astype(int)
     found = read_frames(tmp_path / "out.mp4", TIMES_S)
     assert np.abs(found - expected).mean() < 8.0
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "libx264"), ("a.mkv", "libx264"), ("a.avi", "mpeg4")])
+def test_a_still_is_of_the_clip_and_near_its_middle(tmp_path: Path, name: str, codec: str):
+    source = film(tmp_path / name, codec)
+    pictures = read_frames(source, np.arange(75) / RATE_HZ + 0.001).astype(int)
+
+    def shown_at_s(start_s: float, duration_s: float) -> float:
+        still = read_still(source, start_s=start_s, duration_s=duration_s)
+        return float(np.abs(pictures - still).mean(axis=(1, 2, 3)).argmin() / RATE_HZ)
+
+    assert 0.9 <= shown_at_s(0.2, 2.4) <= 1.4
+    assert 2.2 <= shown_at_s(2.2, 0.4) <= 2.6, "not the key frame before the clip"
+    with pytest.raises(MediaError, match="holds no pictures from 9.000 s on"):
+        read_still(source, start_s=9.0, duration_s=1.0)
 
 
 def test_large_pictures_become_smaller_and_keep_their_shape(tmp_path: Path):

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from t2av_bench.checking import FileNeed, inspect
-from t2av_bench.embedding import EmbeddingJob, _load
+from t2av_bench.embedding import _load_clip
 from t2av_bench.errors import MediaError
 from t2av_bench.media import check_audio, probe, read_audio, read_clip_audio, read_frames
 from t2av_bench.models.extractors import ClipSource, get_extractor
@@ -113,12 +114,15 @@ def test_damaged_bytes_give_a_reason_or_are_read_and_never_end_the_run(clip_mp4,
     """In workers, as the evaluation reads: some decoders crash on such files, and that must cost one file only."""
     paths = list(damaged_copies(clip_mp4, tmp_path))
     needs = [FileNeed(path.stem, path, 0.0, 1.0, audio=True, video=True, may_be_silent=True) for path in paths]
-    video = get_extractor("lite-video")
-    jobs = [EmbeddingJob(path.stem, video, ClipSource(path, 0.0, 1.0)) for path in paths]
-    for function, work in ((inspect, needs), (_load, jobs)):
+    load = partial(_load_clip, [get_extractor("lite-video")])
+    jobs = [(ClipSource(path, 0.0, 1.0), [0]) for path in paths]
+    for function, work in ((inspect, needs), (load, jobs)):
         outcomes = dict(run_jobs(function, work, num_workers=1))
         assert sorted(outcomes) == list(range(len(paths)))
-        assert all(outcome.reason for outcome in outcomes.values() if isinstance(outcome, JobFailure))
+        found = [
+            outcome[0] if function is load and isinstance(outcome, dict) else outcome for outcome in outcomes.values()
+        ]
+        assert all(outcome.reason for outcome in found if isinstance(outcome, JobFailure))
 
 
 def test_reading_media_imports_nothing_heavy(clip_mp4):

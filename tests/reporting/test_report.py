@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from t2av_bench.cli import main
 from t2av_bench.errors import ComparisonError, ReportError, UsageError
 from t2av_bench.manifests import read_manifest
 from t2av_bench.media import probe, read_audio
+from t2av_bench.workers import JobFailure
 
 OPTIONS: dict[str, Any] = {"num_workers": 0, "progress": False}
 
@@ -151,6 +153,21 @@ def test_what_cannot_be_read_is_named_in_its_place_and_the_rest_is_shown(world: 
     assert clips[second.clip_id]["video"] != ""
     assert "there is no prediction named" in clips[third.clip_id]["sounds"][1]["problem"]
     assert "4 things of clips cannot be shown" in page.read_text("utf-8")
+
+
+def test_a_clip_whose_decoder_crashed_keeps_its_place(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def crashing(function: Any, jobs: Any, **_: Any) -> Iterator[tuple[int, Any]]:
+        yield 0, JobFailure("the decoder crashed (signal 11, SIGSEGV)")
+        yield from ((i, function(job)) for i, job in enumerate(jobs) if i > 0)
+
+    monkeypatch.setattr("t2av_bench.reporting.making.run_jobs", crashing)
+    page = make(world, tmp_path / "report", clips=None)
+    first, second, *_ = data_of(page)["clips"]
+    assert first["id"] == next(world.manifest.clips()).clip_id
+    assert first["unseen"] == "the decoder crashed (signal 11, SIGSEGV)"
+    assert [sound["file"] for sound in first["sounds"]] == ["", "", ""]
+    assert second["video"] != ""
+    assert "SIGSEGV" in page.read_text("utf-8").split('id="Data"')[0]
 
 
 def test_a_sound_that_was_changed_since_is_told(world: World, tmp_path: Path):

@@ -1,0 +1,74 @@
+"""Which features a run uses, and the extractors that make them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from t2av_bench.errors import UsageError
+from t2av_bench.manifests import Manifest
+from t2av_bench.models.extractors import Extractor, get_extractor
+from t2av_bench.models.extractors.arithmetic import FULL, check_precision
+from t2av_bench.models.extractors.network import NetworkExtractor
+from t2av_bench.protocol import OURS, Protocol
+
+DEFAULT_MANIFEST = "t2av-mini"
+MODALITIES = ("audio", "video", "text")
+
+
+def default_features(benchmark: Manifest, protocol: str = OURS) -> str | None:
+    """Return the feature preset used without ``features``: ``lite`` for the mini world, else ``paper``.
+
+    None for another toolkit's protocol, which brings its own.
+    """
+    if protocol != OURS:
+        return None
+    return "lite" if benchmark.name == DEFAULT_MANIFEST else "paper"
+
+
+def make_extractors(
+    protocol: Protocol,
+    device: str,
+    embedded: Collection[str] = MODALITIES,
+    *,
+    precision: str = FULL,
+    compile: bool = False,
+) -> dict[str, Extractor]:
+    """Make the extractor of each part; parts that share a name share the extractor.
+
+    ``embedded`` are the modalities that anything is embedded of: the weights of the others may be missing.
+
+    Raises
+    ------
+    PrerequisiteError
+        If weights are missing: at once, and not after the files have been checked.
+    UsageError
+        If a precision or compilation is asked for and there is no network that could have it.
+    """
+    check_precision(precision)
+    how = {**({} if precision == FULL else {"precision": precision}), **({"compile": True} if compile else {})}
+    made: dict[str, Extractor] = {}
+    for name in dict.fromkeys(protocol.extractors.values()):
+        made[name] = make_extractor(name, protocol, device, how)
+        if made[name].modality in embedded:
+            made[name].check()
+    if how and not any(isinstance(extractor, NetworkExtractor) for extractor in made.values()):
+        raise UsageError(
+            f"{' and '.join(how)} are about networks, and the extractors {', '.join(made)} have none: leave that out"
+        )
+    return {part: made[name] for part, name in protocol.extractors.items()}
+
+
+def make_extractor(name: str, protocol: Protocol, device: str, how: Mapping[str, Any] | None = None) -> Extractor:
+    """Make one extractor with the options and the weights of a protocol; neither need be there.
+
+    ``how`` a network is run besides: ``precision`` and ``compile``.
+    """
+    from t2av_bench.models.extractors.registry import extractor_class
+
+    options, made_of = protocol.extractor_options(name), extractor_class(name)
+    if made_of.has_network:
+        options |= {"weights": protocol.weights, "seed": protocol.weights_seed, "device": device}
+    if issubclass(made_of, NetworkExtractor):
+        options |= how or {}
+    return get_extractor(name, **options)
