@@ -7,14 +7,11 @@ for published files that exist in no other form, from pickles that are read with
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from importlib import import_module
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ import torch
 from t2av_bench.download import is_offline
 from t2av_bench.errors import PrerequisiteError, T2AVBenchError, quoted, shown
 from t2av_bench.models.extractors.weights import layout_differences, load_checkpoint
+from t2av_bench.models.t2av.bounds import LARGEST_PICTURE_PX, TooManyError, at_most, check_types, read_object
 
 INDEX = "model_index.json"
 _HERE = "t2av_bench.models.t2av"
@@ -42,13 +40,6 @@ CLASSES: dict[str, tuple[tuple[str, str], ...]] = {
 }
 """Library and class of each part of a pipeline; a part may have two."""
 
-# No part of any size in use has larger numbers in its configuration, or more of them in a row.
-_LARGEST = 1_000_000
-_LONGEST = 1_000
-_DEEPEST = 16
-# How many more parts than its file's tensors a network may begin to build before that is found absurd.
-_SPARE_N = 1_000
-_TYPES: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "str": (str,)}
 # What the noise schedule may be set to where not every text will do.
 _SCHEDULES: dict[str, tuple[str | None, ...]] = {
     "prediction_type": ("epsilon", "sample", "v_prediction"),
@@ -58,13 +49,15 @@ _SCHEDULES: dict[str, tuple[str | None, ...]] = {
 # Lowest and highest values of a pipeline's own settings.
 _SETTINGS = {
     "frame_rate_hz": (0.1, 1_000.0),
-    "image_size_px": (1, 4_096),
+    "image_size_px": (1, LARGEST_PICTURE_PX),
     "duration_s": (0.2, 120.0),
     "steps_n": (1, 100_000),
     "guidance_scale": (-1_000.0, 1_000.0),
     "mel_mean": (-1_000.0, 1_000.0),
     "mel_std": (1e-6, 1_000.0),
 }
+# How many more parts than its file's tensors a network may begin to build before that is found absurd.
+_SPARE_N = 1_000
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _WITHOUT_TENSORS = ("scheduler", "tokenizer", "feature_extractor")
 # Constants that transformers stored in some versions and not in others.
@@ -184,7 +177,7 @@ def check_pipeline(folder: Path, variant: str | None) -> None:
         if kind[0] is not None and name not in _WITHOUT_TENSORS:
             check_part(folder / name, part_class(*kind), variant)
     path = folder / "scheduler" / "scheduler_config.json"
-    schedule = _json(path)
+    schedule = read_object(path)
     for name, choices in _SCHEDULES.items():
         if name in schedule and schedule[name] not in choices:
             raise PrerequisiteError(f"{path}: {name} must be one of {choices}, got {quoted(schedule[name])}")
@@ -208,7 +201,7 @@ def read_index(folder: Path) -> dict[str, Any]:
         raise PrerequisiteError(f"there is no checkpoint folder {folder}")
     if not (folder / INDEX).is_file():
         raise PrerequisiteError(f"{folder} holds no {INDEX}, so it is no checkpoint of a pipeline")
-    return _json(folder / INDEX)
+    return read_object(folder / INDEX)
 
 
 def part_class(library: str, name: str) -> Any:
@@ -231,8 +224,9 @@ def check_part(folder: Path, kind: Any, variant: str | None = None, *, pickles: 
     PrerequisiteError
         If files are missing, or a tensor is missing, unknown or of another shape: says which.
     """
+    config = read_object(folder / "config.json")
     found = _found(folder, variant, pickles)
-    expected = _expected(folder, kind, len(found))
+    expected = _expected(folder, kind, config, len(found))
     if kind.__name__ == "AutoencoderKL":
         found = {_renamed(name): _squeezed(name, shape, expected) for name, shape in found.items()}
     for shapes in (expected, found):
@@ -243,58 +237,19 @@ def check_part(folder: Path, kind: Any, variant: str | None = None, *, pickles: 
         raise PrerequisiteError(f"{folder} does not have the layout of {kind.__name__}: {faults}.")
 
 
-def _expected(folder: Path, kind: Any, tensors_n: int) -> Shapes:
+def _expected(folder: Path, kind: Any, config: dict[str, Any], tensors_n: int) -> Shapes:
     """Build the network without memory and return its tensors' shapes; give up if it has many more than its file."""
-    config = _json(folder / "config.json")
-    _check_types(config, kind, folder / "config.json")
+    check_types(config, kind, folder / "config.json")
     try:
-        with torch.device("meta"), warnings.catch_warnings(), _at_most(tensors_n + _SPARE_N):
+        with torch.device("meta"), warnings.catch_warnings(), at_most(tensors_n + _SPARE_N):
             warnings.simplefilter("ignore")
             network = kind.from_config(config) if hasattr(kind, "from_config") else kind(kind.config_class(**config))
-    except _TooManyError as error:
+    except TooManyError as error:
         raise PrerequisiteError(f"{folder / 'config.json'}: {error}") from error
     except Exception as error:  # whatever the constructors of three libraries make of odd values
         reason = shown(str(error).strip() or type(error).__name__, 300)
         raise PrerequisiteError(f"{folder / 'config.json'} is no configuration of {kind.__name__}: {reason}") from error
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-
-
-class _TooManyError(Exception):
-    """A network is larger than its file by far."""
-
-
-def _check_types(config: dict[str, Any], kind: Any, path: Path) -> None:
-    """Hold the settings of our own parts and diffusers' to their types: with another, some fail as late as in use."""
-    if not hasattr(kind, "from_config"):
-        return
-    for name, parameter in signature(kind.__init__).parameters.items():
-        wanted = _TYPES.get(getattr(parameter.annotation, "__name__", str(parameter.annotation)), ())
-        value = config.get(name, parameter.default)
-        if name in config and wanted and (isinstance(value, bool) or not isinstance(value, wanted)):
-            raise PrerequisiteError(f"{path}: {name} must be of type {wanted[-1].__name__}, got {quoted(value)}")
-        if name == "image_size_px" and not 1 <= value <= _SETTINGS[name][1]:
-            raise PrerequisiteError(f"{path}: {name} must be from 1 to {_SETTINGS[name][1]}, got {quoted(value)}")
-
-
-@contextmanager
-def _at_most(parts_n: int) -> Iterator[None]:
-    """Keep a network from being built without end: its numbers of layers come from a file."""
-    from torch.nn.modules import module
-
-    built_n = 0
-
-    def count(*_: object) -> None:
-        nonlocal built_n
-        built_n += 1
-        if built_n > parts_n:
-            raise _TooManyError(f"asks for more than {parts_n} tensors, far more than the file beside it has")
-
-    hooks = [module.register_module_parameter_registration_hook(count)]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _found(folder: Path, variant: str | None, pickles: bool) -> Shapes:
@@ -320,37 +275,6 @@ def _read_shapes(path: Path) -> Shapes:
         raise PrerequisiteError(
             f"{path} cannot be read as safetensors; it may be truncated: {shown(str(error), 300)}"
         ) from error
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise PrerequisiteError(f"{path} is missing or cannot be read as JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise PrerequisiteError(f"{path} must hold a JSON object")
-    _check_sizes(content, path)
-    return content
-
-
-def _check_sizes(content: dict[str, Any], path: Path) -> None:
-    """Raise unless all numbers, lists and depths are of a size that some network could have."""
-    level: list[Any] = [content]
-    for _ in range(_DEEPEST):
-        for value in level:
-            if isinstance(value, (int, float)) and not abs(value) <= _LARGEST:
-                raise PrerequisiteError(f"{path} holds the number {value:.3g}; no part has a size beyond {_LARGEST:,}")
-            if isinstance(value, (list, dict)) and len(value) > _LONGEST:
-                raise PrerequisiteError(
-                    f"{path} holds a list of {len(value)} entries; no part has more than {_LONGEST:,}"
-                )
-        inner = [
-            value.values() if isinstance(value, dict) else value for value in level if isinstance(value, (list, dict))
-        ]
-        level = [value for values in inner for value in values]
-        if not level:
-            return
-    raise PrerequisiteError(f"{path} is nested more than {_DEEPEST} levels deep")
 
 
 def _renamed(name: str) -> str:
