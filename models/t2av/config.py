@@ -7,12 +7,7 @@ pictures. AudioLDM's parts take their sizes from their own checkpoints; for them
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, is_dataclass
-from typing import Any, TypeVar, get_type_hints
-
-from t2av_bench.errors import UsageError, no_such_name
-
-Dataclass = TypeVar("Dataclass")
+from dataclasses import dataclass, field
 
 OPERATORS = ("addition", "cross_attention", "lstm", "temporal_self_attention")
 """How video features and caption embedding may be merged, see :mod:`t2av_bench.models.t2av.operators`."""
@@ -142,21 +137,6 @@ class T2AVConfig:
     vae: VAEConfig = field(default_factory=VAEConfig)
     diffusion: DiffusionConfig = field(default_factory=DiffusionConfig)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain dictionaries and lists, as YAML and JSON hold them."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> T2AVConfig:
-        """Make a configuration from nested dictionaries; what they leave out keeps its default.
-
-        Raises
-        ------
-        UsageError
-            If a key does not exist (with the nearest that does), or a value is of another type.
-        """
-        return _filled(cls, values, "")
-
 
 def full_video_config() -> T2AVConfig:
     """Return the sizes of the parts that join AudioLDM's: CLIP ViT-B/32 frames, 512 numbers, 10.24 s."""
@@ -170,38 +150,3 @@ def full_video_config() -> T2AVConfig:
         fusion=FusionConfig(hidden=512),
         control=ControlConfig(dim=512, heads_n=8, hint_channels=256),
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _filled(kind: type[Dataclass], values: Any, where: str) -> Dataclass:
-    if not isinstance(values, dict):
-        raise UsageError(f"{where or 'the configuration'} must be a table of keys and values, got {values!r}")
-    hints, defaults = get_type_hints(kind), kind()
-    chosen: dict[str, Any] = {}
-    for key, value in values.items():
-        place = f"{where}.{key}" if where else str(key)
-        if key not in hints:
-            raise no_such_name(f"There is no configuration key {place!r}", str(key), hints)
-        if is_dataclass(hints[key]):
-            chosen[key] = _filled(hints[key], value, place)
-        else:
-            chosen[key] = _typed(value, getattr(defaults, key), place)
-    return kind(**chosen)
-
-
-def _typed(value: Any, default: Any, place: str) -> Any:
-    """Return the value as its default's type, which a lossless conversion may reach."""
-    if isinstance(default, tuple):
-        if isinstance(value, (list, tuple)) and value and all(type(each) is int for each in value):
-            return tuple(value)
-        raise UsageError(f"{place} must be a list of whole numbers, got {value!r}")
-    if isinstance(default, float) and type(value) in (int, float):
-        return float(value)
-    if type(value) is type(default):
-        return value
-    raise UsageError(f"{place} must be of type {type(default).__name__}, got {value!r}")

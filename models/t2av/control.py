@@ -96,7 +96,6 @@ class AudioVisualControlNet(ModelMixin, ConfigMixin):
         text: torch.Tensor,
         steps_n: int,
         mask: torch.Tensor | None = None,
-        keep: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Merge video and caption and bring them to the latent's grid; the same for all diffusion steps.
 
@@ -110,8 +109,6 @@ class AudioVisualControlNet(ModelMixin, ConfigMixin):
             Length of the latent's time axis.
         mask
             Shape (batch, frames), True for frames that exist.
-        keep
-            Shape (batch,), False for clips whose hint is to be zero: those without video, and dropped ones.
 
         Returns
         -------
@@ -120,8 +117,8 @@ class AudioVisualControlNet(ModelMixin, ConfigMixin):
         merged = self.merge(video, text, mask).transpose(1, 2)
         if merged.shape[-1] != steps_n:
             merged = functional.interpolate(merged, steps_n, mode="linear")
-        hint = self.hint(merged)
-        return hint if keep is None else hint * keep.to(hint.dtype)[:, None, None, None]
+        hint: torch.Tensor = self.hint(merged)
+        return hint
 
     def forward(
         self, sample: torch.Tensor, timestep: torch.Tensor | int, class_labels: torch.Tensor, hint: torch.Tensor

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch.nn import functional
 
 
 def predict(
@@ -14,7 +15,7 @@ def predict(
     timestep: torch.Tensor | int,
     condition: torch.Tensor,
     hint: torch.Tensor | None,
-    control_scale: float = 1.0,
+    control_scale: float | torch.Tensor = 1.0,
 ) -> torch.Tensor:
     """Predict noise or velocity, with the ControlNet's residuals if there is a hint.
 
@@ -29,9 +30,10 @@ def predict(
     condition
         Caption embedding, visual-aligned or not, shape (batch, text_dim).
     hint
-        From ``AudioVisualControlNet.make_hint``; None for the base model alone.
+        From ``AudioVisualControlNet.make_hint``; None for the base model alone. Of fewer clips than ``sample`` it
+        steers the last ones; those before get the base model.
     control_scale
-        Factor on the residuals.
+        Factor on the residuals, one or one for each clip of the hint; 0 is the base model.
 
     Returns
     -------
@@ -39,10 +41,19 @@ def predict(
     """
     steered: dict[str, Any] = {}
     if hint is not None:
-        residuals = control(sample, timestep, condition, hint)
-        steered["down_block_additional_residuals"] = tuple(skip * control_scale for skip in residuals.skips)
-        steered["mid_block_additional_residual"] = residuals.middle * control_scale
+        free_n = len(sample) - len(hint)
+        own_times = timestep[free_n:] if isinstance(timestep, torch.Tensor) and timestep.ndim else timestep
+        residuals = control(sample[free_n:], own_times, condition[free_n:], hint)
+        scale = control_scale[:, None, None, None] if isinstance(control_scale, torch.Tensor) else control_scale
+        skips = tuple(_behind_zeros(skip * scale, free_n) for skip in residuals.skips)
+        steered["down_block_additional_residuals"] = skips
+        steered["mid_block_additional_residual"] = _behind_zeros(residuals.middle * scale, free_n)
     prediction: torch.Tensor = unet(
         sample, timestep, encoder_hidden_states=None, class_labels=condition, return_dict=False, **steered
     )[0]
     return prediction
+
+
+def _behind_zeros(residual: torch.Tensor, rows_n: int) -> torch.Tensor:
+    """Put rows of zeros before a batch."""
+    return functional.pad(residual, (0, 0, 0, 0, 0, 0, rows_n, 0)) if rows_n else residual

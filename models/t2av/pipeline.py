@@ -287,10 +287,8 @@ class T2AVPipeline(DiffusionPipeline):
             text = torch.where(has_video[:, None], self.fusion(text, video), text)
         hint = None
         if self.control is not None:
-            hint = self.control.make_hint(
-                video.to(dtype), text.to(dtype), self.latent_steps_n(length_s), keep=has_video
-            )
-        return Conditions(text.to(device, dtype), null, hint)
+            hint = self.control.make_hint(video.to(dtype), text.to(dtype), self.latent_steps_n(length_s))
+        return Conditions(text.to(device, dtype), null, hint, None if hint is None else has_video.to(dtype))
 
     def _finished(
         self, latents: torch.Tensor, captions: list[str], length_s: float, candidates_n: int, output_type: str

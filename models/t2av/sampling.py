@@ -30,15 +30,18 @@ class Conditions:
         What guidance leads away from, (batch, text_dim); None without guidance.
     hint
         Of the ControlNet; None where no clip has a video.
+    has_video
+        Whether each clip has a video, (batch,) of 0 and 1; None without a hint.
     """
 
     given: torch.Tensor
     null: torch.Tensor | None
     hint: torch.Tensor | None
+    has_video: torch.Tensor | None = None
 
     def repeated(self, times_n: int) -> Conditions:
         """Return each clip's conditions ``times_n`` times in a row."""
-        parts = (self.given, self.null, self.hint)
+        parts = (self.given, self.null, self.hint, self.has_video)
         return Conditions(*(None if part is None else part.repeat_interleave(times_n, 0) for part in parts))  # type: ignore[arg-type]
 
 
@@ -98,7 +101,8 @@ def denoise(
     """Run the sampler from noise to latents.
 
     Guidance leads away from the null condition *without* video, so that it strengthens caption and video together:
-    ``e(null, no hint) + scale * (e(caption, hint) - e(null, no hint))``.
+    ``e(null, no hint) + scale * (e(caption, hint) - e(null, no hint))``. The null prediction is the U-Net's alone: the
+    ControlNet costs half of what it would on both, and its answer to no video need not be trained.
 
     Parameters
     ----------
@@ -116,14 +120,14 @@ def denoise(
     latents = noise.to(unet.device, unet.dtype) * scheduler.init_noise_sigma
     condition, hint = conditions.given, conditions.hint
     guided = conditions.null is not None
+    strength = control_scale if conditions.has_video is None else control_scale * conditions.has_video
     if conditions.null is not None:
         condition = torch.cat([conditions.null, condition])
-        hint = None if hint is None else torch.cat([torch.zeros_like(hint), hint])
     hidden = getattr(pipeline, "_progress_bar_config", {}).get("disable", False)
     with progress_bar(len(scheduler.timesteps), "denoise", "step", wanted=not hidden) as bar:
         for number, timestep in enumerate(scheduler.timesteps):
             sample = scheduler.scale_model_input(torch.cat([latents] * 2) if guided else latents, timestep)
-            prediction = predict(unet, pipeline.control, sample, timestep, condition, hint, control_scale)
+            prediction = predict(unet, pipeline.control, sample, timestep, condition, hint, strength)
             if guided:
                 null, given = prediction.chunk(2)
                 prediction = null + guidance_scale * (given - null)

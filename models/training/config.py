@@ -46,8 +46,10 @@ class StageConfig:
         Longest gradient; a longer one is shortened.
     ema_decay
         Of the moving average of the parameters, which is what a stage hands on; 0 means none.
-    condition_dropout, hint_dropout
-        Share of clips that are trained with no caption, for classifier-free guidance, and with no video.
+    condition_dropout
+        Share of clips that are trained with no caption, for classifier-free guidance.
+    hint_dropout
+        Share of clips that stage ``tune`` trains with no video; half of them have no caption either.
     """
 
     steps: int = 0

@@ -232,21 +232,22 @@ class _Meter:
     """Means since they were last read."""
 
     def __init__(self) -> None:
-        self._began_s = 0.0
+        self._began_s = self._began_cpu_s = 0.0
         self._clear()
 
     def _clear(self) -> None:
         self._losses: list[float] = []
-        self._loading_s = self._total_s = 0.0
+        self._loading_s = self._total_s = self._cpu_s = 0.0
 
     def start(self) -> None:
-        self._began_s = time.perf_counter()
+        self._began_s, self._began_cpu_s = time.perf_counter(), time.process_time()
 
     def loaded(self) -> None:
         self._loading_s += time.perf_counter() - self._began_s
 
     def done(self, loss: float) -> None:
         self._total_s += time.perf_counter() - self._began_s
+        self._cpu_s += time.process_time() - self._began_cpu_s
         self._losses.append(loss)
 
     def read(self) -> dict[str, float]:
@@ -254,6 +255,7 @@ class _Meter:
         values = {
             "loss": float(np.mean(self._losses)),
             "step_s": self._total_s / count,
+            "step_cpu_s": self._cpu_s / count,
             "loading_share": self._loading_s / max(self._total_s, 1e-9),
         }
         self._clear()

@@ -8,8 +8,6 @@ from typing import Any
 
 from t2av_bench.files import replacing
 
-COLUMNS = ("step", "loss", "learning_rate", "gradient_norm", "step_s", "loading_share")
-
 
 class TrainingLog:
     """The log of one stage.
@@ -17,7 +15,9 @@ class TrainingLog:
     Parameters
     ----------
     folder
-        Gets ``log.csv``, ``validation.csv``, ``loss.png`` and, where TensorBoard is installed, its event files.
+        Gets ``log.csv``, ``validation.csv``, ``loss.png`` and, where TensorBoard is installed, its event files. The
+        first has means since the row before: the loss, the seconds of an update by the clock and of the processor
+        (``step_cpu_s``, of all threads; it says more where others use the machine too), and the share of loading.
     step
         Rows after this step are dropped: a resumed stage does those steps again.
     """

@@ -12,17 +12,32 @@ import torch
 
 from t2av_bench.home import home
 from t2av_bench.metrics.onsets import event_f1
+from t2av_bench.metrics.peaks import onset_times
+from t2av_bench.models.extractors.onset_strength import OnsetStrengthExtractor
 from t2av_bench.models.training.clips import ClipStore, MiniSource, clip_source
 from t2av_bench.models.training.config import TrainingConfig, ValidationConfig
-from t2av_bench.models.training.onsets import detect_onsets
 
+SR_HZ = 16_000
 TOLERANCE_S = 0.05
+
+
+def heard_onsets(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Return when something starts in a sound, in seconds, as ``evaluate`` hears it.
+
+    Parameters
+    ----------
+    samples : shape (samples,)
+        16 kHz, full scale ±1.
+    """
+    hearing = OnsetStrengthExtractor()
+    strength = hearing.windows(samples, len(samples) / SR_HZ)[:, 0]
+    return onset_times(strength, hearing.rate_hz)
 
 
 def event_scores(
     reference: Sequence[npt.ArrayLike], generated: Sequence[npt.NDArray[np.float32]], tolerance_s: float = TOLERANCE_S
 ) -> dict[str, float]:
-    """Compare known event times with the events that a detector hears in generated sounds.
+    """Compare known event times with the onsets that are heard in generated sounds, as the score event-F1 does.
 
     Parameters
     ----------
@@ -40,7 +55,7 @@ def event_scores(
     """
     hits = reference_n = generated_n = 0
     for times, samples in zip(reference, generated, strict=True):
-        found = event_f1(times, detect_onsets(samples), tolerance=tolerance_s)
+        found = event_f1(times, heard_onsets(samples), tolerance=tolerance_s)
         hits, reference_n, generated_n = (
             hits + found.hits,
             reference_n + found.reference_n,
@@ -62,7 +77,7 @@ def reference_events(store: ClipStore) -> list[npt.NDArray[np.float64]]:
         source = store.source
         scenes = (Scene(source.split, source.seed, index) for index in range(source.clips_n))
         return [np.asarray([event.time_s for event in scene.events()]) for scene in scenes]
-    return [detect_onsets(samples) for bounds in store.shards() for samples in store.read_shard(*bounds)["samples"]]
+    return [heard_onsets(samples) for bounds in store.shards() for samples in store.read_shard(*bounds)["samples"]]
 
 
 def make_validation(pipeline: Any, store: ClipStore, settings: ValidationConfig) -> Callable[[int], dict[str, float]]:
@@ -87,7 +102,7 @@ def generate(pipeline: Any, store: ClipStore, settings: ValidationConfig) -> lis
         for at in range(0, end - first, settings.batch_size):
             pictures = torch.from_numpy(np.array(shard["frames"][at : at + settings.batch_size])).movedim(-1, 2)
             captions = store.source.captions[first + at : first + at + len(pictures)]
-            length_s = shard["samples"].shape[1] / 16_000
+            length_s = shard["samples"].shape[1] / SR_HZ
             noise = [torch.Generator().manual_seed(first + at + i) for i in range(len(pictures))]
             made = pipeline(
                 list(captions),

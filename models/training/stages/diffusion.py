@@ -62,21 +62,24 @@ class _DiffusionStage(Stage):
             "audio": self._embeddings.take("audio", indices).float(),
         }
 
-    def diffusion_loss(self, latent: Tensor, condition: Tensor, hint: Tensor | None) -> Tensor:
+    def diffusion_loss(
+        self, latent: Tensor, condition: Tensor, hint: Tensor | None, strength: Tensor | float = 1.0
+    ) -> Tensor:
         """Draw noise and times, and compare the prediction with what it should be."""
         steps_n = self._scheduler.config.num_train_timesteps
         times = torch.randint(steps_n, (len(latent),), device=latent.device)
         noise = torch.randn_like(latent)
         noisy = self._scheduler.add_noise(latent, noise, times)
         control = self.part("control") if hint is not None else None
-        predicted = predict(self.part("unet"), control, noisy, times, condition, hint)
+        predicted = predict(self.part("unet"), control, noisy, times, condition, hint, strength)
         velocity = self._scheduler.config.prediction_type == "v_prediction"
         target = self._scheduler.get_velocity(latent, noise, times) if velocity else noise
         return functional.mse_loss(predicted.float(), target)
 
-    def with_dropout(self, condition: Tensor) -> Tensor:
+    def with_dropout(self, condition: Tensor, share: Tensor | float | None = None) -> Tensor:
         """Replace the condition of some clips by that of no caption."""
-        dropped = torch.rand(len(condition), device=condition.device) < self._settings.condition_dropout
+        share = self._settings.condition_dropout if share is None else share
+        dropped = torch.rand(len(condition), device=condition.device) < share
         return torch.where(dropped[:, None], self.null.to(condition.dtype), condition)
 
 
@@ -117,13 +120,24 @@ class ControlStage(_DiffusionStage):
         """Return the loss."""
         video = video_features(batch, self.part("temporal"))
         condition = self.with_dropout(self.part("fusion")(batch["text"], video))
-        keep = torch.rand(len(video), device=video.device) >= self._settings.hint_dropout
-        hint = self.part("control").make_hint(video, condition, batch["latent"].shape[2], keep=keep)
+        hint = self.part("control").make_hint(video, condition, batch["latent"].shape[2])
         return self.diffusion_loss(batch["latent"], condition, hint)
 
 
 class TuneStage(ControlStage):
-    """ControlNet and U-Net together."""
+    """ControlNet and U-Net together; some clips lose their video, so that the U-Net remains a base model.
+
+    Of those, half lose their caption too: they are what guidance leads away from.
+    """
 
     name = "tune"
     trained: tuple[str, ...] = ("unet", "control")
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        """Return the loss."""
+        video = video_features(batch, self.part("temporal"))
+        has_video = torch.rand(len(video), device=video.device) >= self._settings.hint_dropout
+        text = torch.where(has_video[:, None], self.part("fusion")(batch["text"], video), batch["text"])
+        condition = self.with_dropout(text, torch.where(has_video, self._settings.condition_dropout, 0.5))
+        hint = self.part("control").make_hint(video, condition, batch["latent"].shape[2])
+        return self.diffusion_loss(batch["latent"], condition, hint, has_video.float())

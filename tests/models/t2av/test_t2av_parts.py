@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from t2av_bench.errors import UsageError
 from t2av_bench.models.t2av.clap import SmallClap, tokens
-from t2av_bench.models.t2av.config import OPERATORS, T2AVConfig, full_video_config
+from t2av_bench.models.t2av.config import OPERATORS
 from t2av_bench.models.t2av.frames import ClipFrameEncoder, SmallFrameEncoder
 from t2av_bench.models.t2av.fusion import VisualAlignedClap, alignment_loss, contrastive_loss, pooled
 from t2av_bench.models.t2av.operators import make_operator
@@ -217,26 +217,3 @@ def test_the_cosine_term_counts_the_distance_of_pairs():
     zero = torch.tensor(0.0)
     assert alignment_loss(text, audio, zero) == pytest.approx(float(contrastive_loss(text, audio, zero)) + 4.0)
     assert alignment_loss(text, text, zero) == pytest.approx(float(contrastive_loss(text, text, zero)))
-
-
-def test_configurations_survive_plain_dictionaries():
-    for config in (T2AVConfig(), full_video_config()):
-        assert T2AVConfig.from_dict(config.to_dict()) == config
-    assert T2AVConfig.from_dict({"control": {"operator": "lstm"}}).control.operator == "lstm"
-    assert T2AVConfig.from_dict({"duration_s": 2}).duration_s == 2.0
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"contrl": {}}, "no configuration key 'contrl'. Did you mean 'control'"),
-        ({"control": {"operater": "lstm"}}, "no configuration key 'control.operater'. Did you mean 'operator'"),
-        ({"control": 3}, "control must be a table"),
-        ({"unet": {"channels": 8}}, "unet.channels must be a list of whole numbers, got 8"),
-        ({"unet": {"layers_n": "2"}}, "unet.layers_n must be of type int, got '2'"),
-        ({"unet": {"layers_n": True}}, "unet.layers_n must be of type int, got True"),
-    ],
-)
-def test_wrong_configurations_are_refused(values, message):
-    with pytest.raises(UsageError, match=message):
-        T2AVConfig.from_dict(values)

@@ -10,6 +10,7 @@ from t2av_bench.errors import UsageError
 from t2av_bench.models.t2av.config import OPERATORS
 from t2av_bench.models.t2av.denoising import predict
 from t2av_bench.models.t2av.fusion import alignment_loss
+from t2av_bench.models.t2av.sampling import at_rest, denoise
 from t2av_bench.models.t2av.stages import STAGES, parts_of, trainable_parameters
 
 
@@ -56,7 +57,23 @@ def test_a_clip_without_video_is_its_base_model_beside_one_that_has_a_video(make
     assert torch.equal(conditions.given[1], text[1])
     assert not torch.equal(conditions.given[0], text[0])
     assert conditions.hint is not None
-    assert conditions.hint[1].abs().max() == 0 < conditions.hint[0].abs().max()
+    assert conditions.has_video.tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("guidance_scale", [1.0, 2.0])
+def test_a_video_in_the_batch_changes_no_other_clip(make_tiny, frames, guidance_scale):
+    pipeline = make_tiny()
+    open_gates(pipeline)
+
+    def latents(pictures):
+        conditions = pipeline._conditions(["a drum", "a bell"], ["", ""], pictures, 1.0)
+        noise = torch.randn(2, 4, 25, 16, generator=torch.Generator().manual_seed(0))
+        return denoise(pipeline, noise, conditions, steps_n=2, guidance_scale=guidance_scale)
+
+    with at_rest(pipeline.components.values()), torch.no_grad():
+        mixed, alone = latents([frames[0], None]), latents([None, None])
+    torch.testing.assert_close(mixed[1], alone[1])
+    assert not torch.allclose(mixed[0], alone[0], atol=1e-3)
 
 
 def test_the_copy_of_the_encoder_starts_as_the_unets_own(make_tiny):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from t2av_bench.errors import UsageError
+from t2av_bench.models.t2av.config import T2AVConfig, full_video_config
 from t2av_bench.models.training.config import TrainingConfig, load_config, recipe_names
 from t2av_bench.models.training.reading import as_mapping, assign, from_mapping
 
@@ -23,6 +24,7 @@ def test_a_written_configuration_reads_back_equal():
     again = from_mapping(TrainingConfig, yaml.safe_load(yaml.safe_dump(config.to_mapping())))
     assert again == config
     assert as_mapping(again) == config.to_mapping()
+    assert from_mapping(T2AVConfig, as_mapping(full_video_config())) == full_video_config()
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,8 @@ def test_a_written_configuration_reads_back_equal():
         ("stages.control.learning_rate=true", "must be a number, given: True"),
         ("stages.control=3", "must be a group of settings, given: 3"),
         ("precision=fp8", "'precision' cannot be 'fp8'. .*Available: no, bf16, fp16"),
+        ("model.control.operater=lstm", "no setting 'model.control.operater'. Did you mean 'operator'"),
+        ("model.unet.channels=8", "'model.unet.channels' must be a list, given: 8"),
         ("model.unet.channels=[32, wide]", "'model.unet.channels.1' must be a whole number"),
         ("stages.control.batch_size=0", "batches must hold a clip"),
         ("stages.control.ema_decay=1.0", "must be in .0, 1."),

@@ -58,10 +58,10 @@ class Only(Arrays):
         super().__init__([{name: shard[name] for name in names} for shard in arrays()._shards])
 
 
-def make_stage(name: str, operator: str = "temporal_self_attention") -> tuple[Stage, Any]:
+def make_stage(name: str, operator: str = "temporal_self_attention", hint_dropout: float = 0.0) -> tuple[Stage, Any]:
     torch.manual_seed(0)
     pipe = build_mini(tiny_config(operator))
-    settings = StageConfig(condition_dropout=0.0, hint_dropout=0.0)
+    settings = StageConfig(condition_dropout=0.0, hint_dropout=hint_dropout)
     parts: dict[str, nn.Module] = {key: getattr(pipe, key) for key in ("unet", "control", "fusion", "temporal")}
     rest = (pipe.scheduler, arrays(), 1.0, arrays(), torch.zeros(12), settings)
     stages: dict[str, Any] = {
@@ -140,9 +140,26 @@ def test_the_control_stage_starts_with_the_loss_of_the_base_model():
     controlled = stage(batch)
     base, _ = make_stage("unet")
     torch.manual_seed(1)
-    torch.rand(CLIPS_N), torch.rand(CLIPS_N)  # the control stage has drawn two dropouts by then
+    torch.rand(CLIPS_N)  # the control stage has drawn the captions to drop by then
     condition = stage.part("fusion")(batch["text"], batch["video"])
     assert torch.equal(controlled, base.diffusion_loss(batch["latent"], condition, None))  # type: ignore[attr-defined]
+
+
+def test_a_clip_that_loses_its_video_in_tune_is_the_base_models_and_may_lose_its_caption():
+    stage, pipe = make_stage("tune", hint_dropout=0.999999)
+    for convolution in (*pipe.control.skip_outputs, pipe.control.middle_output):
+        nn.init.constant_(convolution.weight, 0.01)
+    nn.init.constant_(pipe.fusion.gate, 0.1)
+    batch = a_batch(stage)
+    torch.manual_seed(1)
+    tuned = stage(batch)
+    torch.manual_seed(1)
+    torch.rand(CLIPS_N)  # the videos to drop
+    nameless = torch.rand(CLIPS_N) < 0.5
+    assert 0 < nameless.sum() < CLIPS_N
+    condition = torch.where(nameless[:, None], 0.0, batch["text"])
+    base = stage.diffusion_loss(batch["latent"], condition, None)  # type: ignore[attr-defined]
+    torch.testing.assert_close(tuned, base)
 
 
 def test_dropped_captions_are_replaced_by_the_null_condition():

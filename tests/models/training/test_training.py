@@ -22,9 +22,8 @@ from t2av_bench.models.training.config import DataConfig, load_config
 from t2av_bench.models.training.export import export_half
 from t2av_bench.models.training.features import Arrays, derive, open_features
 from t2av_bench.models.training.logs import read_log
-from t2av_bench.models.training.onsets import detect_onsets
 from t2av_bench.models.training.training import needs, train, wanted_stages
-from t2av_bench.models.training.validation import event_scores
+from t2av_bench.models.training.validation import event_scores, heard_onsets
 
 
 def generated(folder: Path | None) -> np.ndarray:
@@ -137,11 +136,11 @@ def test_preparation_goes_on_where_it_stopped(tmp_path: Path):
     assert rows.take("n", np.array([1])).tolist() == [64_000]
 
 
-def test_the_detector_hears_clicks_and_scores_count_them():
+def test_clicks_are_heard_and_scores_count_them():
     sound = np.zeros(64_000, np.float32)
     for at_s in (0.5, 1.7, 3.0):
         sound[round(at_s * 16_000) :][:400] += np.hanning(800)[400:].astype(np.float32)
-    np.testing.assert_allclose(detect_onsets(sound), [0.5, 1.7, 3.0], atol=0.03)
+    np.testing.assert_allclose(heard_onsets(sound), [0.5, 1.7, 3.0], atol=0.03)
     scores = event_scores([[0.5, 1.7, 2.0], []], [sound, np.zeros(64_000, np.float32)])
     assert scores["event_recall"] == pytest.approx(2 / 3)
     assert scores["event_precision"] == pytest.approx(2 / 3)
