@@ -23,8 +23,8 @@ from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.references import PackCache
 from t2av_bench.protocol import make_protocol
 
-# Of a score's standard error, on few clips: a kernel distance of nearly 0 moves by 2 % of its error, others by far less.
-# benchmarks/pack_precision.py measures it on more clips.
+# Of a score's standard error, on few clips: a kernel distance of nearly 0 moves by 2 % of its error, others by far
+# less. benchmarks/pack_precision.py measures it on more clips.
 FLOAT16_TOLERANCE = 0.03
 
 
