@@ -14,20 +14,20 @@ has the variance (v + Q / 2n) / n, the sum of squares gives (v + Q / n) / n, up 
 near each other for their number of clips. Influences fitted on halves of the clips give (v + 2 Q / n) / n, so the
 excess is known, and half of it is taken off (:func:`second_order`). The corrected score of
 :mod:`t2av_bench.metrics.groups` spreads a little more than the plain one, so 35 % are; the expansion to second order
-gives 50 % and 41 %. Simulated, 400 runs each, with 4 to 64 windows per dimension, d = 8 to 64, one or four windows a
-clip, equal laws, near and far ones, normal and mixed: errors of the plain score are 0.92 to 1.15 times its spread,
-where those of first order are 0.93 to 1.8 times; errors of the corrected score 0.92 to 1.15 times its spread, and up to
-1.3 times for a mixture of three classes at n = 4 d with 16 clips or d = 64.
+gives 50 % and 41 %. ``benchmarks/errors.py`` draws 400 sets each of equal, near and far laws, normal and mixed, with 4
+to 64 windows per dimension, d = 8 to 64, one or four windows a clip: errors of the plain score are 0.91 to 1.16 times
+its spread, where those of first order are 0.93 to 1.8 times; errors of the corrected score 0.92 to 1.15 times its
+spread, and up to 1.3 times for a mixture of three classes at n = 4 d with 16 clips or d = 64.
 
 What the error does not cover
 -----------------------------
 It is the spread of the score over other clips of the same kind. The score's bias, of order d / n, is another matter: an
-interval around the plain score usually misses the truth. One around the corrected score covers it in 92 to 98 % of
-simulations at ± 1.96 of the corrected score's errors from 4 d windows on, wherever the correction converges: 64 clips
-of 4 windows that share half their variance are too few for d = 64, and then there is no such error
-(:func:`~t2av_bench.metrics.groups.converged`). With fewer windows than dimensions there is no such interval. A
-percentile bootstrap is no way out: drawing clips twice biases every replicate upwards, and its interval holds neither
-the score nor the truth.
+interval around the plain score usually misses the truth. One of ± 1.96 of the corrected score's errors around the
+corrected score covers it in 92 to 98 % of those runs, from 4 d windows on; in 89 to 92 % with 32 clips, or where few
+axes hold most of the variance. That is wherever the correction converges: 64 clips of 4 windows that share half their
+variance are too few for d = 64, and then there is no such error (:func:`~t2av_bench.metrics.groups.converged`). With
+fewer windows than dimensions there is no such interval. A percentile bootstrap is no way out: drawing clips twice
+biases every replicate upwards, and its interval holds neither the score nor the truth.
 
 References
 ----------

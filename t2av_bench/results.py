@@ -61,8 +61,8 @@ class Score:
         of that part in place where windows of a clip resemble each other; see
         :func:`~t2av_bench.metrics.groups.grouped_correction`.
     corrected_stderr
-        Standard error of ``corrected``: ± 1.96 of it cover the distance of very many clips in 92 to 98 % of
-        simulations. None where a bias of unknown size is left.
+        Standard error of ``corrected``: ± 1.96 of it cover the distance of very many clips in 92 to 98 % of simulations
+        (89 to 92 % with 32 clips). None where a bias of unknown size is left.
     fd_infinity
         The same, estimated by another way: extrapolated over subsets of clips. Noisier.
     floor, floor_spread

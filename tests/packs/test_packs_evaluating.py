@@ -23,8 +23,9 @@ from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.references import PackCache
 from t2av_bench.protocol import make_protocol
 
-# Of a score's standard error; benchmarks/pack_precision.py measures it on more clips.
-FLOAT16_TOLERANCE = 0.02
+# Of a score's standard error, on few clips: a kernel distance of nearly 0 moves by 2 % of its error, others by far
+# less. benchmarks/pack_precision.py measures it on more clips.
+FLOAT16_TOLERANCE = 0.03
 
 
 def test_float32_gives_the_same_bits_without_any_media(world: World, monkeypatch: pytest.MonkeyPatch):
