@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+PATH = click.Path(path_type=Path, readable=False)
+"""A file or folder that the command itself will say the right thing about if it is missing."""
+
 _Command = Callable[..., Any]
 
 
@@ -15,3 +18,38 @@ def plot_option(what: str, default: str = "") -> Callable[[_Command], _Command]:
     """Return the option ``--plot`` of a command; ``what`` follows "Picture", ``default`` names a file."""
     shown = f"Picture {what} to write, .png, .svg or .pdf." + (f"  [default: {default}]" if default else "")
     return click.option("--plot", type=click.Path(path_type=Path), help=shown, metavar="FILE")
+
+
+def on_error_option(what: str) -> Callable[[_Command], _Command]:
+    """Return the option ``--on-error``; ``what`` says what either choice does."""
+    return click.option("--on-error", type=click.Choice(["fail", "skip"]), default="fail", show_default=True, help=what)
+
+
+# What several commands take, under the names of the Python functions' parameters.
+manifest_option = click.option(
+    "--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file."
+)
+features_option = click.option(
+    "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
+)
+pooling_option = click.option(
+    "--pooling", type=click.Choice(["window", "clip"]), default="window", show_default=True, help="What one sample is."
+)
+weights_option = click.option(
+    "--weights",
+    type=click.Choice(["published", "random"]),
+    default="published",
+    show_default=True,
+    help="Weights of the networks; random ones make the result not comparable.",
+)
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
+batch_size_option = click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    default=32,
+    show_default=True,
+    help="Windows that a network gets at once, at least.",
+)
+cache_dir_option = click.option(
+    "--cache-dir", type=PATH, help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]"
+)

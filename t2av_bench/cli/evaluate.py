@@ -7,7 +7,18 @@ from typing import Any
 
 import click
 
-from t2av_bench.cli._options import plot_option
+from t2av_bench.cli._options import (
+    PATH,
+    batch_size_option,
+    cache_dir_option,
+    device_option,
+    features_option,
+    manifest_option,
+    on_error_option,
+    plot_option,
+    pooling_option,
+    weights_option,
+)
 
 FORMATS = ("plain", "latex", "markdown", "csv", "json")
 
@@ -16,39 +27,29 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @click.option(
     "--pred-dir",
     required=True,
-    type=click.Path(path_type=Path, readable=False),
+    type=PATH,
     help="Folder of predictions: <clip id>.wav …",
 )
-@click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
-@click.option("--data-dir", type=click.Path(path_type=Path, readable=False), help="Folder of the reference media.")
+@manifest_option
+@click.option("--data-dir", type=PATH, help="Folder of the reference media.")
 @click.option(
     "--reference-pack",
-    type=click.Path(path_type=Path, readable=False),
+    type=PATH,
     help="File with the reference's embeddings, in place of its media; see `t2av-bench pack`.",
 )
-@click.option(
-    "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
-)
+@features_option
 @click.option(
     "--metrics", help="Scores to compute, separated by commas.  [default: all that the features allow; CLAP by name]"
 )
-@click.option(
-    "--pooling", type=click.Choice(["window", "clip"]), default="window", show_default=True, help="What one sample is."
-)
+@pooling_option
 @click.option(
     "--protocol",
     default="t2av-bench/1",
     show_default=True,
     help="Set of choices behind the scores; `t2av-bench protocols` lists those of other toolkits.",
 )
-@click.option(
-    "--weights",
-    type=click.Choice(["published", "random"]),
-    default="published",
-    show_default=True,
-    help="Weights of the networks; random ones make the result not comparable.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
+@weights_option
+@device_option
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16", "fp16"]),
@@ -57,40 +58,24 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
     help="Of the networks; the shorter ones are faster and make the result not comparable.",
 )
 @click.option("--compile", is_flag=True, help="Compile the networks first, which takes a while (torch.compile).")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=32,
-    show_default=True,
-    help="Windows that a network gets at once, at least.",
-)
+@batch_size_option
 @click.option(
     "--num-workers",
     type=click.IntRange(0),
     help="Loader processes; with 0 a damaged file can crash the run.  [default: one per core, at most 8]",
 )
-@click.option(
-    "--cache-dir",
-    type=click.Path(path_type=Path, readable=False),
-    help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]",
-)
+@cache_dir_option
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, readable=False),
+    type=PATH,
     default=Path("result.json"),
     show_default=True,
     help="Result file to write.",
 )
 @click.option("--system", help="Name of the system.  [default: the folder's name]")
 @click.option("--description", default="", help="What the system is, for readers of the result.")
-@click.option(
-    "--on-error",
-    type=click.Choice(["fail", "skip"]),
-    default="fail",
-    show_default=True,
-    help="Stop if a clip cannot be scored, or leave it out on both sides.",
-)
+@on_error_option("Stop if a clip cannot be scored, or leave it out on both sides.")
 @click.option(
     "--uncertainty",
     type=click.Choice(["auto", "full", "stderr", "none"]),

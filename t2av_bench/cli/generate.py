@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-_PATH = click.Path(path_type=Path, readable=False)
+from t2av_bench.cli._options import PATH, device_option
 
 
 class _Shard(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic from click 8.2 on
@@ -27,11 +27,11 @@ class _Shard(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # gener
 @click.command()
 @click.option("--checkpoint", default="mini", show_default=True, help="mini, or a checkpoint folder.", metavar="DIR")
 @click.option("--manifest", help="Generate for all clips: a name, or path of a .csv or .jsonl file.")
-@click.option("--data-dir", type=_PATH, help="Folder of the manifest's media.")
-@click.option("--video", type=_PATH, help="Generate for one video instead.")
+@click.option("--data-dir", type=PATH, help="Folder of the manifest's media.")
+@click.option("--video", type=PATH, help="Generate for one video instead.")
 @click.option("--prompt", default="", help="What is heard in that video.")
 @click.option("--length", "length_s", type=float, help="Of that sound, seconds.  [default: the video's]")
-@click.option("-o", "--out", required=True, type=_PATH, help="Folder for <clip id>.wav; with --video a .wav file.")
+@click.option("-o", "--out", required=True, type=PATH, help="Folder for <clip id>.wav; with --video a .wav file.")
 @click.option("--steps", "steps_n", type=click.IntRange(1), help="DDIM steps.  [default: the checkpoint's]")
 @click.option("--guidance", "guidance_scale", type=float, help="Strength, 1 for none.  [default: the checkpoint's]")
 @click.option(
@@ -43,7 +43,7 @@ class _Shard(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # gener
 @click.option("--shard", type=_Shard(), default=(0, 1), help="Only every n-th clip from the i-th on, such as 0/4.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Clips at once.")
 @click.option("--num-workers", type=click.IntRange(0), default=1, show_default=True, help="Processes decoding video.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
+@device_option
 def generate(
     checkpoint: str,
     manifest: str | None,

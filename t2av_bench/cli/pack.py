@@ -8,7 +8,16 @@ from typing import Any
 
 import click
 
-_FILE = click.Path(path_type=Path, readable=False)
+from t2av_bench.cli._options import (
+    PATH,
+    batch_size_option,
+    cache_dir_option,
+    device_option,
+    features_option,
+    manifest_option,
+    on_error_option,
+    weights_option,
+)
 
 
 @click.group()
@@ -21,9 +30,9 @@ def pack() -> None:
 
 
 @pack.command()
-@click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
-@click.option("--data-dir", type=_FILE, help="Folder of the reference media.")
-@click.option("-o", "--output", "path", required=True, type=_FILE, help="File to write.")
+@manifest_option
+@click.option("--data-dir", type=PATH, help="Folder of the reference media.")
+@click.option("-o", "--output", "path", required=True, type=PATH, help="File to write.")
 @click.option(
     "--dtype",
     type=click.Choice(["float16", "float32"]),
@@ -31,9 +40,7 @@ def pack() -> None:
     show_default=True,
     help="Of the numbers; float32 gives the same bits as media do, in twice the space.",
 )
-@click.option(
-    "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
-)
+@features_option
 @click.option(
     "--metrics", help="Scores that the pack is for, separated by commas.  [default: all that the features allow]"
 )
@@ -43,14 +50,8 @@ def pack() -> None:
     show_default=True,
     help="As of `evaluate`; another toolkit's has its features.",
 )
-@click.option(
-    "--weights",
-    type=click.Choice(["published", "random"]),
-    default="published",
-    show_default=True,
-    help="Weights of the networks; results with random ones are not comparable.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
+@weights_option
+@device_option
 @click.option(
     "--precision",
     type=click.Choice(["fp32", "bf16", "fp16"]),
@@ -59,22 +60,10 @@ def pack() -> None:
     help="Of the networks, not of what is stored; must be that of the evaluations, and only fp32 is comparable.",
 )
 @click.option("--compile", is_flag=True, help="Compile the networks first, as the evaluations then must, too.")
-@click.option(
-    "--batch-size",
-    type=click.IntRange(1),
-    default=32,
-    show_default=True,
-    help="Windows that a network gets at once, at least.",
-)
+@batch_size_option
 @click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
-@click.option("--cache-dir", type=_FILE, help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]")
-@click.option(
-    "--on-error",
-    type=click.Choice(["fail", "skip"]),
-    default="fail",
-    show_default=True,
-    help="Stop if a clip cannot be embedded, or leave it out of the pack.",
-)
+@cache_dir_option
+@on_error_option("Stop if a clip cannot be embedded, or leave it out of the pack.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
 def build(metrics: str | None, **options: Any) -> None:
     """Write the reference embeddings of a manifest into one file.
@@ -104,9 +93,9 @@ def build(metrics: str | None, **options: Any) -> None:
 
 
 @pack.command()
-@click.argument("path", type=_FILE)
+@click.argument("path", type=PATH)
 @click.option("--manifest", help="Its manifest: name, or path.  [default: that of the name in the pack]")
-@click.option("--data-dir", type=_FILE, help="Folder of media to compare with those it was made of.")
+@click.option("--data-dir", type=PATH, help="Folder of media to compare with those it was made of.")
 @click.option(
     "--sample",
     type=click.IntRange(0),
@@ -115,7 +104,7 @@ def build(metrics: str | None, **options: Any) -> None:
     help="Number of clips to embed again from --data-dir.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of clips.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
+@device_option
 @click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
 def verify(path: Path, **options: Any) -> None:
     """Check a pack, and print the SHA-256 to know it by.
@@ -137,7 +126,7 @@ def verify(path: Path, **options: Any) -> None:
 
 
 @pack.command()
-@click.argument("path", type=_FILE)
+@click.argument("path", type=PATH)
 @click.option("--format", "form", type=click.Choice(["plain", "json"]), default="plain", show_default=True)
 def show(path: Path, form: str) -> None:
     """Show what a pack holds, after checking that it is undamaged."""

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import click
 
-_PATH = click.Path(path_type=Path, readable=False)
+from t2av_bench.cli._options import PATH
 
 
 @click.command()
-@click.argument("results", nargs=-1, required=True, type=_PATH, metavar="RESULT.json …")
+@click.argument("results", nargs=-1, required=True, type=PATH, metavar="RESULT.json …")
 @click.option(
     "--pred-dir",
     "pred_dirs",
     multiple=True,
     required=True,
-    type=_PATH,
+    type=PATH,
     help="Folder of a system's sounds; once for each result, in the same order.",
 )
 @click.option("--manifest", help="Name, or path of a .csv or .jsonl file.  [default: the results' own, if built in]")
-@click.option("--data-dir", type=_PATH, help="Folder of the reference media.  [default: where the manifest knows it]")
+@click.option("--data-dir", type=PATH, help="Folder of the reference media.  [default: where the manifest knows it]")
 @click.option(
-    "-o", "--output", type=_PATH, default=Path("report"), show_default=True, help="Folder to write; index.html in it."
+    "-o", "--output", type=PATH, default=Path("report"), show_default=True, help="Folder to write; index.html in it."
 )
 @click.option(
     "--clips",

@@ -7,17 +7,26 @@ from typing import Any
 
 import click
 
-from t2av_bench.cli._options import plot_option
+from t2av_bench.cli._options import (
+    PATH,
+    batch_size_option,
+    cache_dir_option,
+    device_option,
+    features_option,
+    manifest_option,
+    on_error_option,
+    plot_option,
+    pooling_option,
+    weights_option,
+)
 
 FORMATS = ("plain", "markdown", "csv", "json")
 
 
 @click.command("validate-metrics")
-@click.option("--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file.")
-@click.option("--data-dir", type=click.Path(path_type=Path, readable=False), help="Folder of the real media.")
-@click.option(
-    "--features", help="paper, lite, or extractor names separated by commas.  [default: lite for t2av-mini, else paper]"
-)
+@manifest_option
+@click.option("--data-dir", type=PATH, help="Folder of the real media.")
+@features_option
 @click.option("--metrics", help="Scores to look at, separated by commas.  [default: all the features allow]")
 @click.option("--distortions", help="Distortions to apply, separated by commas.  [default: all]")
 @click.option(
@@ -27,43 +36,23 @@ FORMATS = ("plain", "markdown", "csv", "json")
     help="Levels of a distortion in its unit, in place of the usual ones; may be repeated.",
 )
 @click.option("--max-clips", type=click.IntRange(2), help="Only so many clips, drawn at random.", metavar="N")
-@click.option(
-    "--pooling", type=click.Choice(["window", "clip"]), default="window", show_default=True, help="What one sample is."
-)
+@pooling_option
 @click.option("--protocol", default="t2av-bench/1", show_default=True, help="Set of choices behind the scores.")
-@click.option(
-    "--weights",
-    type=click.Choice(["published", "random"]),
-    default="published",
-    show_default=True,
-    help="Weights of the networks.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
-@click.option(
-    "--batch-size", type=click.IntRange(1), default=32, show_default=True, help="Windows per pass of a network."
-)
+@weights_option
+@device_option
+@batch_size_option
 @click.option(
     "--num-workers",
     type=click.IntRange(0),
     help="Levels at once, or loader processes where there are networks.  [default: one per core, at most 8]",
 )
-@click.option(
-    "--cache-dir",
-    type=click.Path(path_type=Path, readable=False),
-    help="Where embeddings are kept.  [default: in T2AV_BENCH_HOME]",
-)
-@click.option(
-    "--on-error",
-    type=click.Choice(["fail", "skip"]),
-    default="fail",
-    show_default=True,
-    help="Stop if a clip cannot be used, or leave it out.",
-)
+@cache_dir_option
+@on_error_option("Stop if a clip cannot be used, or leave it out.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @click.option(
     "-o",
     "--output",
-    type=click.Path(path_type=Path, readable=False),
+    type=PATH,
     default=Path("validation.json"),
     show_default=True,
     help="File to write.",
