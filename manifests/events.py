@@ -53,7 +53,7 @@ def event_times(manifest: Manifest) -> dict[str, npt.NDArray[np.float64]] | None
         with path.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
             if not {"clip_id", "time_s"} <= set(rows.fieldnames or ()):
-                got = quoted(rows.fieldnames or "none")
+                got = quoted(rows.fieldnames) if rows.fieldnames else "none"
                 raise ManifestError(f"{path}: must have the columns clip_id and time_s; got {got}")
             for number, row in enumerate(rows, start=2):
                 if number > _MAX_EVENTS_N:
