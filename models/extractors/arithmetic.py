@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
 Precision = Literal["fp32", "bf16", "fp16"]
 FULL: Precision = "fp32"
+
+BUILDING = threading.RLock()
+"""Held while a network is built or read: diffusers and accelerate change ``torch.nn.Module`` for all threads
+meanwhile, so that a network built in another thread would lose its weights."""
 
 # What allocators say where they raise no class of their own.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "ALLOC_FAILED")

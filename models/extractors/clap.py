@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import PrerequisiteError
-from t2av_bench.models.extractors.arithmetic import lower_weights, resolve_device
 from t2av_bench.models.extractors.base import AudioExtractor, Extractor, Finish, Float32Array, TextExtractor
 from t2av_bench.models.extractors.catalogue import WEIGHTS
 from t2av_bench.models.extractors.drawn import draw_state_dict
@@ -131,12 +130,8 @@ class _ClapExtractor(NetworkExtractor):
         loaded: torch.nn.Module = model
         return loaded
 
-    def _ready(self) -> tuple[torch.nn.Module, torch.device]:
-        device = resolve_device(self.device)
-        if self._network is None:
-            network = self.build_network().eval().requires_grad_(False).to(device)
-            self._network = lower_weights(network, self.precision)
-        return self._network, device
+    def _built(self) -> torch.nn.Module:
+        return self.build_network()
 
     def release(self) -> None:
         """Drop model and preprocessing; the next batch builds them again."""

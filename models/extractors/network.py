@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from t2av_bench.errors import MetricError, PrerequisiteError, UsageError
 from t2av_bench.models.extractors.arithmetic import (
+    BUILDING,
     FULL,
     check_precision,
     exact_arithmetic,
@@ -349,20 +350,25 @@ class NetworkExtractor(Extractor):
 
     def _ready(self) -> tuple[torch.nn.Module, torch.device]:
         """Return the network with its weights on the device, built once."""
+        device = resolve_device(self.device)
+        with BUILDING:
+            if self._network is None:
+                network = self.arrange(self._built().eval().requires_grad_(False).to(device))
+                self._network = lower_weights(network, self.precision)
+        return self._network, device
+
+    def _built(self) -> torch.nn.Module:
+        """Return the network with its weights, on the CPU."""
         import torch
 
-        device = resolve_device(self.device)
-        if self._network is None:
-            with torch.device("meta"):
-                network = self.build_network()
-            if self.weights.is_random:
-                network.load_state_dict(draw_state_dict(network, self.weights.seed), assign=True)
-            else:
-                path = self.weights.path
-                apply_state_dict(network, load_state_dict(path, key=self.load_key), path)
-            network = self.arrange(network.eval().requires_grad_(False).to(device))
-            self._network = lower_weights(network, self.precision)
-        return self._network, device
+        with torch.device("meta"):
+            network = self.build_network()
+        if self.weights.is_random:
+            network.load_state_dict(draw_state_dict(network, self.weights.seed), assign=True)
+        else:
+            path = self.weights.path
+            apply_state_dict(network, load_state_dict(path, key=self.load_key), path)
+        return network
 
     def arrange(self, network: torch.nn.Module) -> torch.nn.Module:
         """Lay out the weights for speed; values stay."""

@@ -11,6 +11,7 @@ import torch
 from diffusers import AudioPipelineOutput, DiffusionPipeline
 
 from t2av_bench.errors import UsageError, no_such_name
+from t2av_bench.models.extractors.arithmetic import BUILDING
 from t2av_bench.models.t2av.checkpoints import check_pipeline, local_folder, own_memory, read_checked, stored_variant
 from t2av_bench.models.t2av.clap import PublishedClap, SmallClap
 from t2av_bench.models.t2av.inputs import OptionalVideos, Video, as_list, checked_negatives, given_pictures
@@ -107,7 +108,8 @@ class T2AVPipeline(DiffusionPipeline):
         options.setdefault("variant", stored_variant(folder))
         options["use_safetensors"] = True
         check_pipeline(folder, options["variant"])
-        pipeline: T2AVPipeline = read_checked(super().from_pretrained, folder, **options)
+        with BUILDING:
+            pipeline: T2AVPipeline = read_checked(super().from_pretrained, folder, **options)
         for part in pipeline.components.values():
             if isinstance(part, torch.nn.Module):
                 own_memory(part)

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from accelerate import init_empty_weights
 from safetensors.torch import load_file, save_file
 from t2av_support import open_gates, tiny_config
 
 from t2av_bench.errors import MediaError, PrerequisiteError, UsageError
+from t2av_bench.models.extractors import get_extractor
 from t2av_bench.models.t2av import T2AVPipeline, build_mini
+from t2av_bench.models.t2av import pipeline as pipeline_module
+from t2av_bench.models.t2av.loading import find_checkpoint, load_pipeline
 from t2av_bench.models.t2av.sampling import clip_generator
 
 
@@ -316,3 +322,28 @@ def test_a_pipeline_in_training_samples_as_its_checkpoint_and_goes_on_training(p
     assert pipeline.control.training
     assert all(each.requires_grad for each in pipeline.control.parameters())
     assert not any(each.requires_grad for each in pipeline.unet.parameters())
+
+
+def test_a_network_built_while_another_thread_reads_a_pipeline_keeps_its_weights(monkeypatch: pytest.MonkeyPatch):
+    """While diffusers reads a model, every parameter that any thread makes loses its content."""
+    entered, go_on = threading.Event(), threading.Event()
+    read = pipeline_module.read_checked
+
+    def slowly(*args: Any, **options: Any) -> Any:
+        with init_empty_weights():
+            entered.set()
+            go_on.wait(60)
+        return read(*args, **options)
+
+    monkeypatch.setattr(pipeline_module, "read_checked", slowly)
+    extractor = get_extractor("vggish", weights="random", device="cpu")
+    reading = threading.Thread(target=load_pipeline, args=(find_checkpoint("mini"), "cpu"))
+    building = threading.Thread(target=extractor.warm_up)
+    reading.start()
+    assert entered.wait(60)
+    building.start()
+    building.join(2.0)
+    go_on.set()
+    for thread in (reading, building):
+        thread.join(60)
+    assert not any(parameter.is_meta for parameter in extractor.network.parameters())
