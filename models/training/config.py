@@ -123,6 +123,10 @@ class ValidationConfig:
     guidance: float = 1.5
     batch_size: int = 16
 
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check(self.steps >= 1 and self.batch_size >= 1, "validation must have steps, and a clip in each batch")
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -159,6 +163,11 @@ class TrainingConfig:
     data: DataConfig = field(default_factory=DataConfig)
     stages: StagesConfig = field(default_factory=StagesConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        _check(self.seed >= 0, "seed must not be negative")
+        _check(self.checkpoint_every >= 0 and self.validate_every >= 0, "intervals must not be negative")
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the configuration as YAML can hold it."""

@@ -302,11 +302,21 @@ def relevant_settings(config: TrainingConfig, name: str) -> dict[str, Any]:
 
 
 def make_pipeline(config: TrainingConfig) -> Any:
-    """Make the pipeline that a recipe starts from: random, or AudioLDM with random video parts."""
+    """Make the pipeline that a recipe starts from: random, or AudioLDM with random video parts.
+
+    Raises
+    ------
+    UsageError
+        If sizes do not fit each other, or the memory.
+    """
     if config.base_model is None:
         from t2av_bench.models.t2av.building import build_mini
 
-        return build_mini(config.model)
+        try:
+            return build_mini(config.model)
+        except (ValueError, RuntimeError, MemoryError, ZeroDivisionError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UsageError(f"No networks can be made from the settings under `model`: {reason}") from error
     from t2av_bench.models.t2av.pipeline import T2AVPipeline
 
     return T2AVPipeline.from_audioldm(config.base_model, clap=config.clap_model, config=config.model, seed=config.seed)

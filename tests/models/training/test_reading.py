@@ -42,6 +42,8 @@ def test_a_written_configuration_reads_back_equal():
         ("model.unet.channels=8", "'model.unet.channels' must be a list, given: 8"),
         ("model.unet.channels=[32, wide]", "'model.unet.channels.1' must be a whole number"),
         ("stages.control.batch_size=0", "batches must hold a clip"),
+        ("seed=-1", "seed must not be negative"),
+        ("validation.steps=0", "validation must have steps"),
         ("stages.control.ema_decay=1.0", "must be in .0, 1."),
         ("seed", "--set takes KEY=VALUE"),
         ("seed=[1", "cannot be read as YAML"),

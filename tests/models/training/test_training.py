@@ -23,7 +23,7 @@ from t2av_bench.models.training.config import DataConfig, load_config
 from t2av_bench.models.training.export import export_half
 from t2av_bench.models.training.features import Arrays, derive, open_features
 from t2av_bench.models.training.logs import read_log
-from t2av_bench.models.training.training import needs, train, wanted_stages
+from t2av_bench.models.training.training import make_pipeline, needs, train, wanted_stages
 from t2av_bench.models.training.validation import event_scores, f1_stderr, heard_onsets
 
 
@@ -78,6 +78,19 @@ def test_stages_one_by_one_in_another_order_give_the_same_weights(tmp_path: Path
 def test_a_stage_without_what_it_builds_on_says_what_to_train(tmp_path: Path):
     with pytest.raises(UsageError, match="'control' needs 'vae' in .*; train it first with --stage vae"):
         train(tiny_recipe(), tmp_path, stage="control")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model.unet.channels=[20, 48, 64]", "must be divisible by num_groups"),
+        ("model.unet.channels=[24, 48, 80000000]", "allocate"),
+        ("model.temporal.heads_n=3", "multiple of the number of heads"),
+    ],
+)
+def test_sizes_that_make_no_network_are_wrong_usage(change: str, message: str):
+    with pytest.raises(UsageError, match=f"settings under `model`: .*{message}"):
+        make_pipeline(load_config("mini", [change]))
 
 
 def test_stages_are_named_and_ordered():
