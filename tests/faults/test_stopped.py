@@ -41,14 +41,18 @@ def stop(commands: WarmCommands, args: list[str | Path], after_s: float, group: 
 def test_an_evaluation_ends_at_once_and_goes_on(
     world: World, commands: WarmCommands, evaluated: Whole, tmp_path: Path, share: float, group: int
 ):
-    args = world.evaluate(tmp_path, "--num-workers", "2")
-    ended = stop(commands, args, share * evaluated.took_s, bool(group))
+    for attempt in range(4):
+        folder = tmp_path / str(attempt)
+        args = world.evaluate(folder, "--num-workers", "2")
+        ended = stop(commands, args, share * evaluated.took_s / 2**attempt, bool(group))
+        if ended.code != 0:  # else the machine has less to do than when the whole run was timed: earlier, then
+            break
     assert (ended.code, ended.output) == (143, LINE)
-    assert not [path for path in tmp_path.rglob("*") if is_temporary(path)]
-    assert listing(tmp_path / "out") == []
+    assert not [path for path in folder.rglob("*") if is_temporary(path)]
+    assert listing(folder / "out") == []
     again = commands.run(*args)
     assert again.code == 0, again.output
-    assert evaluated.equals(tmp_path)
+    assert evaluated.equals(folder)
 
 
 def test_training_says_how_it_goes_on(monkeypatch: pytest.MonkeyPatch):
