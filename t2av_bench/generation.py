@@ -24,7 +24,7 @@ from t2av_bench.errors import Problem, ProblemsError, T2AVBenchError, UsageError
 from t2av_bench.files import remove_leftovers, replacing
 from t2av_bench.generation_record import Sampling, agree_on_settings, check_settings, settings_record
 from t2av_bench.manifests import Clip, Manifest, load_manifest
-from t2av_bench.naming import locate_media
+from t2av_bench.naming import locate_media, media_folder
 from t2av_bench.progress import progress_bar
 from t2av_bench.shares import share_out
 from t2av_bench.workers import JobFailure, run_jobs, run_one
@@ -279,9 +279,7 @@ class _Batch:
 
 
 def _media_of(clips: Sequence[Clip], benchmark: Manifest, data_dir: str | Path | None) -> dict[str, Path]:
-    folder = data_dir or benchmark.data_dir
-    if folder is None:
-        raise UsageError(f"the manifest {benchmark.name} needs the folder of its media: --data-dir (data_dir=...)")
+    folder = media_folder(benchmark, data_dir)
     media, problems = locate_media(clips, folder)
     if problems:
         raise ProblemsError(f"{len(problems)} of {len(clips)} clips have no video", problems)

@@ -22,9 +22,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from t2av_bench.errors import Problem, T2AVBenchError
+from t2av_bench.errors import Problem, T2AVBenchError, UsageError
 from t2av_bench.files import is_temporary
-from t2av_bench.manifests import Clip
+from t2av_bench.manifests import Clip, Manifest
 
 _AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aif", ".aiff", ".au", ".w64")
 _VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".avi", ".mkv", ".mpg", ".mpeg", ".ts")
@@ -73,6 +73,20 @@ def parse_clip_name(stem: str) -> tuple[str, float] | None:
         if match:
             return match["id"], round(float(match["start"]) * convention.start_unit_s, 3)
     return None
+
+
+def media_folder(manifest: Manifest, data_dir: str | Path | None) -> Path:
+    """Return the folder of a manifest's media: the one given, or the one it knows.
+
+    Raises
+    ------
+    UsageError
+        If there is neither.
+    """
+    folder = data_dir or manifest.data_dir
+    if folder is None:
+        raise UsageError(f"the manifest {manifest.name} needs the folder of its media: --data-dir (data_dir=...)")
+    return Path(folder)
 
 
 def locate_media(clips: Sequence[Clip], data_dir: str | Path) -> tuple[dict[str, Path], list[Problem]]:

@@ -26,6 +26,7 @@ from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.models.extractors.arithmetic import FULL
+from t2av_bench.naming import media_folder
 from t2av_bench.packs.layout import CODES, COLUMNS, SCHEMA_VERSION, Content, StoredTensor, whole, write_pack
 from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.survey import choose_dtype, survey
@@ -107,9 +108,7 @@ def build_pack(
     if dtype not in get_args(Dtype):
         raise UsageError(f"dtype must be 'float16' or 'float32'; got {dtype!r}")
     benchmark = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
-    folder = data_dir or benchmark.data_dir
-    if folder is None:
-        raise UsageError(f"the manifest {benchmark.name} needs the folder of its media: --data-dir (data_dir=...)")
+    folder = media_folder(benchmark, data_dir)
     events = event_times(benchmark)
     choices = make_protocol(
         name=protocol,

@@ -13,7 +13,7 @@ from t2av_bench.comparability import Entry, check_comparable, load_entries, shar
 from t2av_bench.errors import Problem, ReportError, T2AVBenchError, UsageError, shown
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest, manifest_names
 from t2av_bench.metrics import METRICS
-from t2av_bench.naming import locate_media
+from t2av_bench.naming import locate_media, media_folder
 from t2av_bench.predictions import match_predictions
 from t2av_bench.reporting.clips import ClipFacts, Source
 from t2av_bench.results import Result
@@ -87,9 +87,7 @@ def gather(
     if len(entries) > 1:
         check_comparable(entries, shared_scores(entries)[0], same_clips=False)
     benchmark = _manifest_of(entries[0], manifest)
-    folder = data_dir or benchmark.data_dir
-    if folder is None:
-        raise UsageError(f"the manifest {benchmark.name} needs the folder of its media: --data-dir (data_dir=...)")
+    folder = media_folder(benchmark, data_dir)
     scored = {clip_id for entry in entries for clip_id in entry.result.per_clip}
     clips = tuple(clip for clip in benchmark.clips() if clip.clip_id in scored)
     if len(clips) < len(scored):

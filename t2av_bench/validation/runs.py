@@ -32,7 +32,7 @@ from t2av_bench.extraction import DEFAULT_MANIFEST, default_features, make_extra
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor
-from t2av_bench.naming import locate_media
+from t2av_bench.naming import locate_media, media_folder
 from t2av_bench.planning import MediaReferences
 from t2av_bench.protocol import OURS, make_protocol
 from t2av_bench.results import Result
@@ -122,9 +122,7 @@ def validate_metrics(
     }
     workers_n = default_workers(processes) if num_workers is None else num_workers
     progress = progress and processes.leads
-    folder_of_media = data_dir or benchmark.data_dir
-    if folder_of_media is None:
-        raise UsageError(f"the manifest {benchmark.name} needs the folder of its media: --data-dir (data_dir=...)")
+    folder_of_media = media_folder(benchmark, data_dir)
     benchmark = drawn_clips(benchmark, max_clips, seed)
     choices = make_protocol(
         name=protocol,
