@@ -93,7 +93,7 @@ def check_data(
     num_workers
         Processes; 0 reads in this one.
     progress
-        Whether to show progress bars when stderr is a terminal.
+        Whether to show progress on stderr: bars on a terminal, else a line a minute.
 
     Returns
     -------

@@ -152,7 +152,7 @@ def evaluate(
     seed
         Of everything random.
     progress
-        Whether to show progress bars when stderr is a terminal.
+        Whether to show progress on stderr: bars on a terminal, else a line a minute.
     processes
         Those that share the work, from :func:`t2av_bench.distributed.processes`; all of them must make this call, with
         the same arguments. By default this process works alone, also where others run beside it, as in a training job.

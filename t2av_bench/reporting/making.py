@@ -72,7 +72,7 @@ def report(
     seed
         Of the random clips.
     progress
-        Whether to show a progress bar when stderr is a terminal.
+        Whether to show progress on stderr: a bar on a terminal, else a line a minute.
 
     Returns
     -------

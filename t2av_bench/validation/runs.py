@@ -89,7 +89,7 @@ def validate_metrics(
     seed
         Of everything random.
     progress
-        Whether to show progress bars when stderr is a terminal.
+        Whether to show progress on stderr: bars on a terminal, else a line a minute.
     processes
         Those that share the levels, as in :func:`t2av_bench.evaluate`.
 
