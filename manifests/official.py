@@ -20,6 +20,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from t2av_bench.download.remote import (
+    RemoteFile,
+    fault_of,
+    record_path,
+    record_sha256,
+    recorded_sha256,
+    remembered_hash,
+)
 from t2av_bench.errors import ManifestError, ManifestWarning, PrerequisiteError, UsageError
 from t2av_bench.files import replacing
 from t2av_bench.home import home
@@ -28,7 +36,6 @@ from t2av_bench.manifests.pins import PINS
 from t2av_bench.manifests.recipes import ALIASES, RECIPES, Reader, file_content, reader
 from t2av_bench.manifests.schema import Manifest, read_manifest
 from t2av_bench.manifests.sources import LICENCES, LISTS
-from t2av_bench.remote import RemoteFile, fault_of, record_path, record_sha256, recorded_sha256, remembered_hash
 
 VERSION = "1"
 EVENTS = "llp/events"

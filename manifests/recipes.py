@@ -14,10 +14,10 @@ from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
+from t2av_bench.download.remote import RemoteFile
 from t2av_bench.manifests.schema import COLUMNS
 from t2av_bench.manifests.sources import LISTS
 from t2av_bench.manifests.upstream import Entry, read_audiocaps, read_llp, read_vggsound_full, read_vggsound_test
-from t2av_bench.remote import RemoteFile
 
 MINI_N = 256
 DURATION_S = 10.0

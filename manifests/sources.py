@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from t2av_bench.remote import RemoteFile
+from t2av_bench.download.remote import RemoteFile
 
 FOLDER = "manifests/upstream"
 

@@ -22,7 +22,7 @@ if not (_here / "metrics").is_dir() and (_here.parent / "setup.cfg").is_file():
 
 if TYPE_CHECKING:
     from t2av_bench.comparison import Comparison, compare
-    from t2av_bench.comparison_plot import plot_comparison
+    from t2av_bench.comparison.plot import plot_comparison
     from t2av_bench.correlation import Correlation, correlate
     from t2av_bench.errors import MediaError, PrerequisiteError, ProblemsError, T2AVBenchError
     from t2av_bench.evaluation import evaluate
@@ -77,7 +77,7 @@ _HOME_OF = {
     "correlate": "t2av_bench.correlation",
     "evaluate": "t2av_bench.evaluation",
     "load_manifest": "t2av_bench.manifests",
-    "plot_comparison": "t2av_bench.comparison_plot",
+    "plot_comparison": "t2av_bench.comparison.plot",
     "plot_result": "t2av_bench.score_plot",
     "plot_validation": "t2av_bench.validation.plot",
     "report": "t2av_bench.reporting",

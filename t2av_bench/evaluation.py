@@ -28,6 +28,7 @@ from t2av_bench.companions.scores import cached_clips, score_companions
 from t2av_bench.companions.synchrony import shuffled_note
 from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
 from t2av_bench.distributed import ALONE, Processes, same_outcome
+from t2av_bench.distributed.shares import Station, check_everywhere, default_workers, embed_everywhere
 from t2av_bench.environment import environment
 from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
 from t2av_bench.extraction import DEFAULT_MANIFEST, MODALITIES, default_features, make_extractors
@@ -62,7 +63,6 @@ from t2av_bench.records import (
 )
 from t2av_bench.results import Result
 from t2av_bench.scoring import GroupedStats, sample_notes, score_all
-from t2av_bench.shares import Station, check_everywhere, default_workers, embed_everywhere
 from t2av_bench.threads import few_threads_for_small_matrices
 from t2av_bench.uncertainty import Uncertainty, groups_wanted, half_maps, uncertainty_notes, with_bias
 

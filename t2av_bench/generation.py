@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.distributed import ALONE, Processes, same_outcome
+from t2av_bench.distributed.shares import share_out
 from t2av_bench.errors import Problem, ProblemsError, T2AVBenchError, UsageError
 from t2av_bench.files import remove_leftovers, replacing
 from t2av_bench.generation_record import Sampling, agree_on_settings, check_settings, settings_record
 from t2av_bench.manifests import Clip, Manifest, load_manifest
 from t2av_bench.naming import locate_media, media_folder
 from t2av_bench.progress import progress_bar
-from t2av_bench.shares import share_out
 from t2av_bench.workers import JobFailure, run_jobs, run_one
 
 if TYPE_CHECKING:

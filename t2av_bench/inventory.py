@@ -9,12 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from t2av_bench.errors import no_such_name
-from t2av_bench.manifests.official import BUILDABLE, built_path, canonical_name, lists_behind
-from t2av_bench.manifests.pins import PINS
-from t2av_bench.manifests.sources import LISTS
-from t2av_bench.models.extractors.catalogue import WEIGHTS
-from t2av_bench.remote import (
+from t2av_bench.download.remote import (
     Fault,
     RemoteFile,
     fault_of,
@@ -25,6 +20,11 @@ from t2av_bench.remote import (
     remember_hash,
     remembered_hash,
 )
+from t2av_bench.errors import no_such_name
+from t2av_bench.manifests.official import BUILDABLE, built_path, canonical_name, lists_behind
+from t2av_bench.manifests.pins import PINS
+from t2av_bench.manifests.sources import LISTS
+from t2av_bench.models.extractors.catalogue import WEIGHTS
 
 Condition = Literal["missing", "unread", "verified", "recorded", "wrong"]
 

@@ -1,6 +1,6 @@
 """The result of an evaluation, and its JSON file.
 
-The file's layout is ``result.schema.json`` beside this module; it is checked on writing and on reading.
+The file's layout is ``schemas/result.schema.json``; it is checked on writing and on reading.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ def shared() -> Path:
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[web_server.Server]:
     """A web server on loopback; nothing in the environment leads elsewhere, and retries do not wait."""
-    from t2av_bench import _transfer
+    from t2av_bench.download import transfer as _transfer
 
     monkeypatch.setattr(_transfer, "_BACK_OFF_S", 0.001)
     ours = ("T2AV_BENCH_OFFLINE", "T2AV_BENCH_MIRROR", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy")

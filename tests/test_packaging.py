@@ -83,7 +83,7 @@ def test_the_wheel_holds_the_packages_and_their_data_and_nothing_else(built: Pat
     assert packages == packages_on_disk()
     assert data_on_disk() <= names
     assert "t2av_bench/py.typed" in names
-    assert "t2av_bench/result.schema.json" in names
+    assert "t2av_bench/schemas/result.schema.json" in names
 
 
 @pytest.mark.slow

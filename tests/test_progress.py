@@ -39,9 +39,7 @@ def test_what_was_done_before_says_nothing_of_the_rate(clock: list[float], capsy
     ]
 
 
-def test_short_work_and_unwanted_progress_leave_no_line(
-    clock: list[float], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_short_work_and_unwanted_progress_leave_no_line(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     with progress.progress_bar(3, "checking files", "file") as bar:
         for _ in range(3):
             clock[0] += 10.0

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from t2av_bench import distributed
 from t2av_bench.cli import _speaking, main
 from t2av_bench.cli._speaking import only_the_first_speaks
+from t2av_bench.distributed import launch as distributed
 
 
 @pytest.fixture(autouse=True)

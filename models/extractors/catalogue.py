@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from t2av_bench.download.remote import RemoteFile
 from t2av_bench.models.extractors.hub_catalogue import hub_entries
-from t2av_bench.remote import RemoteFile
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsEntry(RemoteFile):
-    """One published weights file; see :class:`~t2av_bench.remote.RemoteFile` for where it is and how it is verified.
+    """One published weights file.
+
+    :class:`~t2av_bench.download.remote.RemoteFile` says where it is and how it is verified.
 
     Attributes
     ----------

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from t2av_bench.remote import HubFile
+from t2av_bench.download.remote import HubFile
 
 Entry = TypeVar("Entry")
 

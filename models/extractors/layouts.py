@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from t2av_bench.download.remote import Fault, RemoteFile
 from t2av_bench.errors import PrerequisiteError, no_such_name, shown
 from t2av_bench.models.extractors.catalogue import WEIGHTS
 from t2av_bench.models.extractors.weights import find_weights, layout_differences, load_checkpoint, load_state_dict
-from t2av_bench.remote import Fault, RemoteFile
 
 if TYPE_CHECKING:
     import torch

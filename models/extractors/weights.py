@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from t2av_bench.download.remote import fault_of, file_hash, remembered_hash
 from t2av_bench.errors import PrerequisiteError, UsageError, shown
 from t2av_bench.home import home
 from t2av_bench.models.extractors.catalogue import WEIGHTS, WeightsEntry
-from t2av_bench.remote import fault_of, file_hash, remembered_hash
 
 if TYPE_CHECKING:
     import torch

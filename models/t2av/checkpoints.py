@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from t2av_bench.download import is_offline
+from t2av_bench.download.fetching import is_offline
 from t2av_bench.errors import PrerequisiteError, T2AVBenchError, quoted, shown
 from t2av_bench.models.extractors.weights import layout_differences, load_checkpoint
 from t2av_bench.models.t2av.bounds import LARGEST_PICTURE_PX, TooManyError, at_most, check_types, read_object

@@ -37,8 +37,8 @@ def compare(
     Results that were not made in the same way are refused.
     """
     from t2av_bench.comparison import compare as run
-    from t2av_bench.comparison_plot import plot_comparison
-    from t2av_bench.comparison_tables import format_comparison
+    from t2av_bench.comparison.plot import plot_comparison
+    from t2av_bench.comparison.tables import format_comparison
     from t2av_bench.plotting import check_plot_path
 
     if plot is not None:

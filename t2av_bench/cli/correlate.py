@@ -38,7 +38,7 @@ def correlate(
     clips are rated. In the ratings, higher is better.
     """
     from t2av_bench.correlation import correlate as run
-    from t2av_bench.correlation_tables import format_correlation
+    from t2av_bench.correlation.tables import format_correlation
 
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     correlation = run(results, ratings, metrics=names, confidence=confidence)

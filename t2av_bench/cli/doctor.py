@@ -83,7 +83,7 @@ def _decoders() -> Iterator[tuple[str, str]]:
 def _home() -> Iterator[tuple[str, str]]:
     import os
 
-    from t2av_bench.download import MIRROR, OFFLINE, is_offline
+    from t2av_bench.download.fetching import MIRROR, OFFLINE, is_offline
     from t2av_bench.home import home
 
     folder = home()

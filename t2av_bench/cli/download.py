@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from t2av_bench.download.remote import RemoteFile
     from t2av_bench.inventory import State
-    from t2av_bench.remote import RemoteFile
 
 
 @click.command()
@@ -99,7 +99,7 @@ def _table(rows: Sequence[Sequence[str]]) -> None:
 
 def _get(files: list[RemoteFile], manifests: list[str], mirror: str | None) -> None:
     """Fetch and build everything that can be had; fail at the end if something could not."""
-    from t2av_bench.download import fetch
+    from t2av_bench.download.fetching import fetch
     from t2av_bench.errors import T2AVBenchError, UsageError
     from t2av_bench.inventory import content_check, lists_of, state_of
     from t2av_bench.manifests.official import build_official

@@ -18,6 +18,7 @@ from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache, text_sha256
 from t2av_bench.checking import CheckReport
 from t2av_bench.distributed import ALONE, Processes, same_outcome
+from t2av_bench.distributed.shares import Station, check_everywhere, default_workers, embed_everywhere
 from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import Problem, ProblemsError, UsageError
 from t2av_bench.evaluation import OnError
@@ -34,7 +35,6 @@ from t2av_bench.planning import MediaReferences, caption_problems, too_short_cli
 from t2av_bench.progress import progress_bar
 from t2av_bench.protocol import OURS, Protocol, make_protocol
 from t2av_bench.records import extractor_record, manifest_record
-from t2av_bench.shares import Station, check_everywhere, default_workers, embed_everywhere
 
 Dtype = Literal["float16", "float32"]
 LICENCE = (

@@ -26,6 +26,7 @@ from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.checking import FileNeed
 from t2av_bench.distributed import ALONE, Processes, same_outcome
+from t2av_bench.distributed.shares import Station, check_everywhere, default_workers, embed_everywhere, spread
 from t2av_bench.errors import ProblemsError, T2AVBenchError, UsageError, no_such_name
 from t2av_bench.evaluation import OnError
 from t2av_bench.extraction import DEFAULT_MANIFEST, default_features, make_extractors
@@ -36,7 +37,6 @@ from t2av_bench.naming import locate_media, media_folder
 from t2av_bench.planning import MediaReferences
 from t2av_bench.protocol import OURS, make_protocol
 from t2av_bench.results import Result
-from t2av_bench.shares import Station, check_everywhere, default_workers, embed_everywhere, spread
 from t2av_bench.validation.catalogue import DISTORTIONS, Distortion
 from t2av_bench.validation.levels import NONE, LevelPlace, LevelScorer, score_levels
 from t2av_bench.validation.record import Response, Validation

@@ -31,6 +31,7 @@ from training_support import LineStage, make_trainer
 
 import t2av_bench as tb
 from t2av_bench.cache import EmbeddingCache
+from t2av_bench.correlation.ratings import read_ratings
 from t2av_bench.errors import ManifestError, PrerequisiteError, T2AVBenchError, TrainingError
 from t2av_bench.generation_record import agree_on_settings
 from t2av_bench.manifests import Manifest, event_times, read_manifest
@@ -43,7 +44,6 @@ from t2av_bench.models.t2av.checkpoints import check_pipeline
 from t2av_bench.models.training.config import load_config
 from t2av_bench.per_clip import per_clip_path
 from t2av_bench.predictions import match_predictions
-from t2av_bench.ratings import read_ratings
 
 MANIFEST = (
     "clip_id,media,start_s,duration_s,caption,labels\na,a.mp4,0,4,a dog barks,dog\nb,b.mp4,1.5,4,rain,rain;wind\n"

@@ -16,7 +16,7 @@ from made_boards import board_of, made_score, submission
 from tex import compile_latex
 
 import t2av_bench as tb
-from t2av_bench.comparison_tables import format_comparison
+from t2av_bench.comparison.tables import format_comparison
 from t2av_bench.errors import UsageError
 from t2av_bench.grids import latex_grid
 from t2av_bench.leaderboard.exports import format_board

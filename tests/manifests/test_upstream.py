@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from t2av_bench.download.remote import fault_of
 from t2av_bench.errors import ManifestError
 from t2av_bench.manifests.llp_events import LOST, RENAMED, Event, read_events
 from t2av_bench.manifests.sources import LISTS
@@ -21,7 +22,6 @@ from t2av_bench.manifests.upstream import (
     read_vggsound_full,
     read_vggsound_test,
 )
-from t2av_bench.remote import fault_of
 
 ID = "7tMPoaU2oL4"
 ROW = {

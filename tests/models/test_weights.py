@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from t2av_bench import remote
+from t2av_bench.download import remote
 from t2av_bench.errors import PrerequisiteError, UsageError
 from t2av_bench.home import home
 from t2av_bench.models.extractors.drawn import draw_state_dict

@@ -11,8 +11,8 @@ import signal
 import time
 from typing import Any
 
-from t2av_bench import shares
 from t2av_bench.cli import main
+from t2av_bench.distributed import shares
 from t2av_bench.errors import CacheError
 
 

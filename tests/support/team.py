@@ -9,8 +9,8 @@ from typing import Any
 
 from torch.distributed import HashStore
 
-from t2av_bench.distributed import Processes, _Launched
-from t2av_bench.messages import Pulse, Store
+from t2av_bench.distributed.launch import Processes, _Launched
+from t2av_bench.distributed.messages import Pulse, Store
 
 
 def in_team(n: int, run: Callable[[Processes], Any]) -> list[Any]:

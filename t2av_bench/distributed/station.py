@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from t2av_bench.cache import EmbeddingCache
+from t2av_bench.distributed.team import Processes
 from t2av_bench.embedding import EmbeddingJob
 from t2av_bench.errors import T2AVBenchError
 from t2av_bench.models.extractors import ClipSource, Extractor
-from t2av_bench.processes import Processes
 
 # A job on its way to another process, which has the extractor itself.
 Order = tuple[str, str, ClipSource]

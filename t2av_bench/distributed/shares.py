@@ -20,12 +20,12 @@ from pathlib import Path
 
 from t2av_bench.cache import entry_key, file_sha256, file_state
 from t2av_bench.checking import CheckReport, FileNeed, check_files, is_known, united
+from t2av_bench.distributed.own_caches import gather, held_by, own_caches, spread
+from t2av_bench.distributed.station import Order, Station, default_workers, order_of
+from t2av_bench.distributed.team import Processes
 from t2av_bench.embedding import EmbeddingJob, embed_missing
 from t2av_bench.errors import MediaError
 from t2av_bench.models.extractors.network import import_torch
-from t2av_bench.own_caches import gather, held_by, own_caches, spread
-from t2av_bench.processes import Processes
-from t2av_bench.station import Order, Station, default_workers, order_of
 
 __all__ = [
     "Station",

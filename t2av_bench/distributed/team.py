@@ -1,4 +1,4 @@
-"""The process, or the processes, that a run is shared among; :mod:`t2av_bench.distributed` makes several of them."""
+"""The process, or the processes, that a run is shared among; ``launch`` makes several of them."""
 
 from __future__ import annotations
 

@@ -24,9 +24,9 @@ from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
+from t2av_bench.distributed.messages import Pulse, Store, wait_for
+from t2av_bench.distributed.team import ALONE, Answer, Processes, Share, Station, same_outcome
 from t2av_bench.errors import T2AVBenchError, UsageError
-from t2av_bench.messages import Pulse, Store, wait_for
-from t2av_bench.processes import ALONE, Answer, Processes, Share, Station, same_outcome
 
 __all__ = ["ALONE", "Processes", "has_joined", "is_first", "launched", "processes", "same_outcome"]
 

@@ -11,8 +11,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+from t2av_bench.download.remote import RemoteFile, fault_of, file_hash
 from t2av_bench.files import replacing
-from t2av_bench.remote import RemoteFile, fault_of, file_hash
 
 _METADATA_TIMEOUT_S = 10.0
 # Length of what the Hub names content by: git's blob id, and SHA-256 for large files.

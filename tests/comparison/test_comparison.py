@@ -17,7 +17,7 @@ from made_results import made_result, result_of_values
 from scipy import stats
 
 import t2av_bench as tb
-from t2av_bench.comparison_tables import format_comparison
+from t2av_bench.comparison.tables import format_comparison
 from t2av_bench.errors import ComparisonError, UsageError
 from t2av_bench.metrics import frechet_distance
 from t2av_bench.metrics.halves import frechet_contributions

@@ -8,7 +8,7 @@ that holds a copy of somebody's home folder.
 The transfer is ours because pooch has neither resumption nor locks, cannot verify a hash of which only a prefix is
 known, and after a hard kill leaves a temporary file that it never uses again; with those four done here nothing would
 be left for it. requests does HTTP, filelock the locks, and huggingface_hub finds the Hub's files, in the user's Hub
-cache first (:mod:`t2av_bench._hub`).
+cache first (:mod:`t2av_bench.download.hub`).
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from t2av_bench._hub import adopt, cached_copy, hub_is_offline, hub_url, with_the_hubs_hash
-from t2av_bench._transfer import Transfer, by_hand, partial_path
+from t2av_bench.download.hub import adopt, cached_copy, hub_is_offline, hub_url, with_the_hubs_hash
+from t2av_bench.download.remote import Fault, RemoteFile, fault_of, record_sha256, recorded_sha256, remembered_hash
+from t2av_bench.download.transfer import Transfer, by_hand, partial_path
 from t2av_bench.errors import DownloadError, PrerequisiteError, UsageError
-from t2av_bench.remote import Fault, RemoteFile, fault_of, record_sha256, recorded_sha256, remembered_hash
 
 OFFLINE = "T2AV_BENCH_OFFLINE"
 MIRROR = "T2AV_BENCH_MIRROR"

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 from team import in_team
 
-from t2av_bench import distributed, messages
-from t2av_bench.distributed import ALONE, Processes, launched, processes, same_outcome
+from t2av_bench.distributed import ALONE, Processes, launched, messages, processes, same_outcome
+from t2av_bench.distributed import launch as distributed
 from t2av_bench.errors import MediaError, Problem, ProblemsError, T2AVBenchError, UsageError
 
 

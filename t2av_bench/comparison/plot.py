@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from t2av_bench.comparison import Comparison, PairedTest
-from t2av_bench.comparison_tables import p_text
+from t2av_bench.comparison.paired import Comparison, PairedTest
+from t2av_bench.comparison.tables import p_text
 from t2av_bench.errors import UsageError
 from t2av_bench.plotting import COLOURS, check_plot_path, draw_estimate, drawing, inert, name_rows, note_rows
 from t2av_bench.tables import signed

@@ -38,6 +38,8 @@ from t2av_bench.comparability import (
     shared_scores,
     systems_record,
 )
+from t2av_bench.correlation.pairs import LEVELS, Level, RatedGroup, check_against_ratings, paired_groups
+from t2av_bench.correlation.ratings import Ratings, read_ratings
 from t2av_bench.errors import ComparisonError, MetricError, UsageError
 from t2av_bench.metrics.correlation import (
     KINDS,
@@ -50,8 +52,6 @@ from t2av_bench.metrics.correlation import (
     varies,
 )
 from t2av_bench.metrics.stats import Float64Array
-from t2av_bench.rated_pairs import LEVELS, Level, RatedGroup, check_against_ratings, paired_groups
-from t2av_bench.ratings import Ratings, read_ratings
 from t2av_bench.results import Result
 from t2av_bench.schemas import write_json
 
@@ -148,7 +148,7 @@ def correlate(
         :func:`t2av_bench.evaluate`.
     ratings
         Table with the columns ``system,rating`` or ``system,clip_id,rating``, and ``rater`` if several people rated;
-        see :mod:`t2av_bench.ratings`.
+        see :mod:`t2av_bench.correlation.ratings`.
     metrics
         Scores to correlate; by default all that every result has.
     confidence

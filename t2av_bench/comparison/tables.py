@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import astuple, fields
 
-from t2av_bench.comparison import Comparison, PairedTest
+from t2av_bench.comparison.paired import Comparison, PairedTest
 from t2av_bench.grids import csv_grid, latex_grid, markdown_grid, plain_grid
 from t2av_bench.tables import TableFormat, number, signed
 

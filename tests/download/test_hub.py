@@ -11,11 +11,11 @@ import pytest
 import web_server as web
 from huggingface_hub import constants
 
-from t2av_bench import _hub
-from t2av_bench.download import fetch, url_of
+from t2av_bench.download import hub as _hub
+from t2av_bench.download.fetching import fetch, url_of
+from t2av_bench.download.remote import HubFile, RemoteFile, recorded_sha256
 from t2av_bench.errors import DownloadError, PrerequisiteError
 from t2av_bench.models.extractors.catalogue import WEIGHTS
-from t2av_bench.remote import HubFile, RemoteFile, recorded_sha256
 
 CONTENT = b"the Hub's bytes"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

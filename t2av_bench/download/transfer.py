@@ -1,4 +1,4 @@
-"""One verified transfer over HTTP: retries, resumption, hashes, rename; the rest is in :mod:`t2av_bench.download`."""
+"""One verified transfer over HTTP: retries, resumption, hashes, rename; ``fetching`` has the rest."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from t2av_bench._hub import hub_headers
 from t2av_bench._version import __version__
+from t2av_bench.download.hub import hub_headers
+from t2av_bench.download.remote import Fault, RemoteFile, fault_of, file_hash, remember_hash
 from t2av_bench.errors import DownloadError, T2AVBenchError
 from t2av_bench.progress import byte_bar
-from t2av_bench.remote import Fault, RemoteFile, fault_of, file_hash, remember_hash
 
 _CHUNK_BYTES = 1 << 18
 _TIMEOUT_S = (10.0, 60.0)  # to connect, and between two pieces

@@ -21,13 +21,14 @@ import web_server as web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t2av_bench import _transfer, download
-from t2av_bench.download import fetch, url_of
+from t2av_bench.download import fetching as download
+from t2av_bench.download import transfer as _transfer
+from t2av_bench.download.fetching import fetch, url_of
+from t2av_bench.download.remote import RemoteFile, fault_of, file_hash, record_path, recorded_sha256
 from t2av_bench.errors import DownloadError, PrerequisiteError, UsageError
 from t2av_bench.home import home
-from t2av_bench.remote import RemoteFile, fault_of, file_hash, record_path, recorded_sha256
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 CONTENT = random.Random(0).randbytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
@@ -260,7 +261,7 @@ def test_kill_9_in_the_middle_leaves_no_file_and_the_next_run_goes_on(server: An
 
 def _fetch_in_process(server: Any) -> subprocess.Popen[bytes]:
     code = (
-        "from t2av_bench.download import fetch; from t2av_bench.remote import RemoteFile;"
+        "from t2av_bench.download.fetching import fetch; from t2av_bench.download.remote import RemoteFile;"
         f"fetch(RemoteFile(name='thing', file_name='file.bin', url='{server.url}/file.bin', licence='CC0',"
         f" sha256='{SHA256}'))"
     )
@@ -377,7 +378,7 @@ def test_the_decompressed_stream_is_verified(tmp_path: Path, server: Any):
 
 
 def test_importing_needs_no_http_library():
-    code = "import sys, t2av_bench.download; assert not {'requests', 'urllib3', 'filelock'} & set(sys.modules)"
+    code = "import sys, t2av_bench.download.fetching; assert not {'requests', 'urllib3', 'filelock'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
     assert download.OFFLINE == "T2AV_BENCH_OFFLINE"
 

@@ -16,7 +16,7 @@ from scipy import stats
 
 import t2av_bench as tb
 from t2av_bench.correlation import Agreement, Correlation
-from t2av_bench.correlation_tables import format_correlation
+from t2av_bench.correlation.tables import format_correlation
 from t2av_bench.errors import ComparisonError, TableError, UsageError
 from t2av_bench.schemas import first_violation
 

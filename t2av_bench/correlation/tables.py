@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import astuple, fields
 
-from t2av_bench.correlation import Agreement, Correlation
+from t2av_bench.correlation.agreement import Agreement, Correlation
 from t2av_bench.grids import csv_grid, latex_grid, markdown_grid, plain_grid
 from t2av_bench.metrics.correlation import KINDS
 from t2av_bench.tables import TableFormat

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from t2av_bench.correlation.ratings import read_ratings
 from t2av_bench.errors import TableError
-from t2av_bench.ratings import read_ratings
 
 
 def written(tmp_path: Path, content: str | bytes) -> Path:

@@ -159,7 +159,7 @@ class _ProbedError(Exception):
 def _validator(name: str) -> Draft202012Validator:
     from jsonschema_rs import Draft202012Validator
 
-    return Draft202012Validator(json.loads(files("t2av_bench").joinpath(f"{name}.schema.json").read_text("utf-8")))
+    return Draft202012Validator(json.loads(files(__name__).joinpath(f"{name}.schema.json").read_text("utf-8")))
 
 
 def _no_constant(name: str) -> float:
