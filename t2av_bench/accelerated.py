@@ -93,6 +93,7 @@ class TorchAlgebra:
         return self._back(left), self._back(values), self._back(right)
 
     def _factor(self, matrix: torch.Tensor) -> torch.Tensor:
+        lower: torch.Tensor
         lower, failed = self._torch.linalg.cholesky_ex(matrix)
         if int(failed):
             raise np.linalg.LinAlgError(f"the leading minor of order {int(failed)} is not positive definite")
