@@ -21,6 +21,8 @@ from scipy import linalg
 Float64Array = npt.NDArray[np.float64]
 Shape = Literal["full", "lower", "upper"]
 LARGE_DIM = 600
+# Columns that a triangular matrix is solved for at a time.
+BLOCK_DIM = 600
 
 
 class Algebra(Protocol):
@@ -51,8 +53,14 @@ class Algebra(Protocol):
     def congruence(self, lower: Float64Array, matrix: Float64Array) -> Float64Array:
         """Return lowerᵀ @ matrix @ lower for a triangular and a symmetric matrix."""
 
-    def solved(self, lower: Float64Array, right: Float64Array) -> Float64Array:
-        """Return X with lowerᵀ @ X = right."""
+    def upper_root(self, vectors: Float64Array, weights: Float64Array) -> Float64Array:
+        """Return the upper triangular U with U Uᵀ = vectors @ diag(weights) @ vectorsᵀ, or raise as Cholesky does."""
+
+    def solved(self, lower: Float64Array, upper: Float64Array) -> Float64Array:
+        """Return the upper triangular X with lowerᵀ @ X = upper."""
+
+    def inverse(self, upper: Float64Array) -> Float64Array:
+        """Return the inverse of an upper triangular matrix."""
 
     def eigenvalues(self, matrix: Float64Array) -> Float64Array:
         """Return the eigenvalues of a symmetric matrix, ascending."""
@@ -82,9 +90,12 @@ class HostAlgebra:
             found = rows.astype(root.dtype, copy=False) @ root
         else:
             multiply = linalg.blas.strmm if root.dtype == np.float32 else linalg.blas.dtrmm
-            # BLAS counts columns first: rows @ root is rootᵀ @ rowsᵀ there.
+            # BLAS counts columns first: rows @ root is rootᵀ @ rowsᵀ there, and a root whose rows are contiguous is its
+            # own transpose to it. Given otherwise, it is copied at every call, which takes longer than the product.
+            by_columns = root.flags.f_contiguous
+            lower = (shape == "lower") == by_columns
             turned = rows.astype(root.dtype, copy=False).T
-            found = multiply(1.0, root, turned, trans_a=1, lower=int(shape == "lower")).T
+            found = multiply(1.0, root if by_columns else root.T, turned, trans_a=int(by_columns), lower=int(lower)).T
         return np.asarray(np.einsum("ij,ij->i", found, found, dtype=np.float64))
 
     def scatter(self, centred: Float64Array) -> Float64Array:
@@ -100,9 +111,32 @@ class HostAlgebra:
         found, _ = linalg.lapack.dsygst(matrix.T, lower, itype=2, lower=1)
         return np.asarray(found)
 
-    def solved(self, lower: Float64Array, right: Float64Array) -> Float64Array:
-        """Return X with lowerᵀ @ X = right."""
-        return np.asarray(linalg.solve_triangular(lower, right, lower=True, trans="T", check_finite=False))
+    def upper_root(self, vectors: Float64Array, weights: Float64Array) -> Float64Array:
+        """Return the upper triangular root, from one triangle of the product."""
+        # Cholesky's factor is lower triangular; of the matrix turned by half a turn it gives the upper one.
+        turned = np.multiply(vectors.T[:, ::-1], np.sqrt(weights)[:, None], order="C")
+        gram = linalg.blas.dsyrk(1.0, turned.T, lower=1)
+        lower, failed = linalg.lapack.dpotrf(gram, lower=1, clean=1, overwrite_a=1)
+        if failed:
+            raise np.linalg.LinAlgError(f"the leading minor of order {failed} is not positive definite")
+        return np.asarray(lower[::-1, ::-1])
+
+    def solved(self, lower: Float64Array, upper: Float64Array) -> Float64Array:
+        """Return the upper triangular X, at less than half the cost of a full one."""
+        found = np.zeros(upper.shape, order="F")
+        for first in range(0, len(upper), BLOCK_DIM):
+            # Columns of X up to here are zero below here.
+            part = slice(first, min(first + BLOCK_DIM, len(upper)))
+            leading = slice(0, part.stop)
+            found[leading, part] = linalg.blas.dtrsm(
+                1.0, lower[leading, leading], upper[leading, part], lower=1, trans_a=1
+            )
+        return found
+
+    def inverse(self, upper: Float64Array) -> Float64Array:
+        """Return the inverse of an upper triangular matrix."""
+        found, _ = linalg.lapack.dtrtri(upper, lower=0)
+        return np.asarray(found)
 
     def eigenvalues(self, matrix: Float64Array) -> Float64Array:
         """Return the eigenvalues of a symmetric matrix, ascending."""

@@ -36,7 +36,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg
 
 from t2av_bench.metrics.algebra import Shape, algebra, is_large
 from t2av_bench.metrics.stats import Float64Array, JointStats, as_stats, check_same_blocks
@@ -220,10 +219,8 @@ def _regular_roots(reference: JointStats, generated: JointStats) -> Roots | None
     if values[0] <= _REGULAR * values[-1]:
         return None
     roots = np.sqrt(values)
-    # Cholesky's factor is lower triangular; of the matrix turned by half a turn it gives the upper one.
-    turned = place.scatter((vectors * np.sqrt(roots)).T)[::-1, ::-1]
-    upper = place.solved(lower, place.cholesky(turned)[::-1, ::-1])
-    return ((upper, "upper"), (_inverse_transposed(upper), "lower")), float(roots.sum())
+    upper = place.solved(lower, place.upper_root(vectors, roots))
+    return ((upper, "upper"), (place.inverse(upper).T, "lower")), float(roots.sum())
 
 
 def _singular_roots(reference: JointStats, generated: JointStats) -> Roots:
@@ -237,11 +234,6 @@ def _singular_roots(reference: JointStats, generated: JointStats) -> Roots:
     sides = zip(spreads, axes, (left, right.T), strict=True)
     first, second = ((axis / spread) @ (vectors * np.sqrt(values)) for spread, axis, vectors in sides)
     return ((first, "full"), (second, "full")), float(values.sum())
-
-
-def _inverse_transposed(upper: Float64Array) -> Float64Array:
-    inverse, _ = linalg.lapack.dtrtri(upper, lower=0)
-    return np.asarray(inverse.T)
 
 
 def _spectrum(stats: JointStats) -> tuple[Float64Array, Float64Array]:

@@ -93,12 +93,14 @@ class JointStats:
         """Add all rows another object has seen; equal to having seen them here, up to rounding."""
         if list(self.dims.items()) != list(other.dims.items()):
             raise MetricError(f"only statistics over the same blocks can be merged; got {self.dims} and {other.dims}")
-        for rows in other._pending:
-            self._add(rows)
-        if other._moments is not None:
+        if other._moments is None:
+            for rows in other._pending:
+                self._add(rows)
+        else:
+            other._flush()  # once, not again for every union that it is part of
             self._flush()
             self._moments = _merged(self._moments, other._moments)
-            self.n += other._moments[0]
+            self.n += other.n
 
     @property
     def rows(self) -> Float64Array | None:
@@ -277,7 +279,11 @@ def _merged(
     (n1, mean1, scatter1), (n2, mean2, scatter2) = first, second
     n = n1 + n2
     shift = mean2 - mean1
-    return n, mean1 + shift * (n2 / n), scatter1 + scatter2 + np.outer(shift, shift) * (n1 * n2 / n)
+    scatter = np.outer(shift, shift)
+    scatter *= n1 * n2 / n  # in place: a matrix may have hundreds of megabytes
+    scatter += scatter1
+    scatter += scatter2
+    return n, mean1 + shift * (n2 / n), scatter
 
 
 def as_stats(features: JointStats | npt.ArrayLike, what: str) -> JointStats:

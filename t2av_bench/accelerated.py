@@ -51,20 +51,27 @@ class TorchAlgebra:
 
     def cholesky(self, matrix: Float64Array) -> Float64Array:
         """Return the lower triangular factor, or raise :class:`numpy.linalg.LinAlgError`."""
-        lower, failed = self._torch.linalg.cholesky_ex(self._there(matrix))
-        if int(failed):
-            raise np.linalg.LinAlgError(f"the leading minor of order {int(failed)} is not positive definite")
-        return self._back(lower)
+        return self._back(self._factor(self._there(matrix)))
 
     def congruence(self, lower: Float64Array, matrix: Float64Array) -> Float64Array:
         """Return lowerᵀ @ matrix @ lower."""
         factor = self._there(lower)
         return self._back(factor.T @ (self._there(matrix) @ factor))
 
-    def solved(self, lower: Float64Array, right: Float64Array) -> Float64Array:
-        """Return X with lowerᵀ @ X = right."""
-        upper = self._there(lower).T
-        return self._back(self._torch.linalg.solve_triangular(upper, self._there(right), upper=True))
+    def upper_root(self, vectors: Float64Array, weights: Float64Array) -> Float64Array:
+        """Return the upper triangular U with U Uᵀ = vectors @ diag(weights) @ vectorsᵀ, or raise as Cholesky does."""
+        turned = (self._there(vectors) * self._there(weights).sqrt()).flip(0)
+        return self._back(self._factor(turned @ turned.T).flip(0, 1))
+
+    def solved(self, lower: Float64Array, upper: Float64Array) -> Float64Array:
+        """Return the upper triangular X with lowerᵀ @ X = upper."""
+        return self._back(self._torch.linalg.solve_triangular(self._there(lower).T, self._there(upper), upper=True))
+
+    def inverse(self, upper: Float64Array) -> Float64Array:
+        """Return the inverse of an upper triangular matrix."""
+        matrix = self._there(upper)
+        one = self._torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+        return self._back(self._torch.linalg.solve_triangular(matrix, one, upper=True))
 
     def eigenvalues(self, matrix: Float64Array) -> Float64Array:
         """Return the eigenvalues of a symmetric matrix, ascending."""
@@ -84,6 +91,13 @@ class TorchAlgebra:
         """Return U, singular values and Vᵀ, the short way."""
         left, values, right = self._torch.linalg.svd(self._there(matrix), full_matrices=False)
         return self._back(left), self._back(values), self._back(right)
+
+    def _factor(self, matrix: torch.Tensor) -> torch.Tensor:
+        lower: torch.Tensor
+        lower, failed = self._torch.linalg.cholesky_ex(matrix)
+        if int(failed):
+            raise np.linalg.LinAlgError(f"the leading minor of order {int(failed)} is not positive definite")
+        return lower
 
     def _there(self, array: npt.NDArray[np.floating]) -> torch.Tensor:
         # torch takes no array that must not be written to.

@@ -85,14 +85,17 @@ def test_every_routine_is_lapacks(place: TorchAlgebra) -> None:
     lower = host.cholesky(matrix)
     rows.flags.writeable = False  # as memory-mapped rows are
     for name, arguments in {
-        "product": (rows, matrix), "scatter": (rows,), "cholesky": (matrix,), "solved": (lower, matrix),
+        "product": (rows, matrix), "scatter": (rows,), "cholesky": (matrix,), "solved": (lower, np.triu(matrix)),
+        "upper_root": (matrix, np.arange(1.0, 9.0)), "inverse": (np.triu(matrix),),
         "eigenvalues": (matrix,), "singular_values": (rows,),
     }.items():  # fmt: skip
         found, expected = (getattr(which, name)(*arguments) for which in (place, host))
         np.testing.assert_allclose(found, expected, atol=1e-12, err_msg=name)
         assert isinstance(found, np.ndarray)
         assert found.dtype == np.float64
-    for root, shape in ((lower, "lower"), (lower.T, "upper"), (rows.T, "full"), (np.float32(lower), "lower")):
+    shaped = ((lower, "lower"), (lower.T, "upper"), (rows.T, "full"), (np.float32(lower), "lower"))
+    orders = (np.asfortranarray, np.ascontiguousarray)
+    for root, shape in ((order(root), shape) for root, shape in shaped for order in orders):
         given = rows if shape != "full" else matrix
         expected = np.square(given @ np.float64(root)).sum(axis=1)
         for which in (place, host):
@@ -106,6 +109,26 @@ def test_every_routine_is_lapacks(place: TorchAlgebra) -> None:
         np.testing.assert_allclose((left * singular) @ right, rows, atol=1e-12)
         with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
             which.cholesky(matrix - 10 * np.eye(8))
+
+
+@pytest.mark.parametrize("block", [3, 8, 20])
+def test_triangular_solutions_are_those_of_full_matrices(monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(places, "BLOCK_DIM", block)
+    rng = np.random.default_rng(0)
+    lower, upper = np.tril(rng.normal(size=(8, 8))) + 4 * np.eye(8), np.triu(rng.normal(size=(8, 8)))
+    found = HostAlgebra().solved(lower, upper)
+    np.testing.assert_allclose(found, np.linalg.solve(lower.T, upper), atol=1e-12)
+    assert (found == np.triu(found)).all()
+
+
+def test_an_upper_root_is_one_and_exists_only_of_what_is_positive_definite(place: TorchAlgebra) -> None:
+    vectors, weights = np.random.default_rng(0).normal(size=(8, 8)), np.arange(1.0, 9.0)
+    for which in (place, HostAlgebra()):
+        found = which.upper_root(vectors, weights)
+        np.testing.assert_allclose(found @ found.T, (vectors * weights) @ vectors.T, atol=1e-12)
+        assert (found == np.triu(found)).all()
+        with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
+            which.upper_root(vectors, np.where(weights > 6, weights, 0.0))
 
 
 def test_only_large_matrices_leave_the_host_and_only_inside_the_block(place: TorchAlgebra) -> None:

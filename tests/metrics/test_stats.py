@@ -58,6 +58,19 @@ def test_merging_in_any_order_gives_the_same_distance(sizes: list[int], seed: in
     assert values[0] == pytest.approx(values[1], rel=1e-9)
 
 
+@pytest.mark.parametrize("n", [4, 15, 30])  # rows alone; moments and rows, d = 9; moments alone
+def test_statistics_can_be_part_of_several_unions_and_go_on(n: int):
+    data, more = features(n), features(7, seed=1)
+    part, unions = gathered(cut(data, list(range(n + 1)))), [JointStats(DIMS), gathered([more])]
+    for union in unions:
+        union.merge(part)
+    part.update(**more)
+    rows = [np.concatenate(list(each.values()), axis=1) for each in (data, more)]
+    for found, seen in ((unions[0], rows[:1]), (unions[1], rows[::-1]), (part, rows)):
+        assert found.n == sum(map(len, seen))
+        np.testing.assert_allclose(found.covariance, np.cov(np.concatenate(seen), rowvar=False), atol=1e-12)
+
+
 def test_a_large_offset_does_not_cost_precision():
     data = {block: x + 1e6 for block, x in features(500).items()}
     stats = gathered(cut(data, list(range(0, 501, 5))))
