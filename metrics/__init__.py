@@ -11,7 +11,8 @@ from t2av_bench.metrics.coverage import support_scores
 from t2av_bench.metrics.envelopes import best_offset, correlation_by_offset, envelope_offset, peak_confidence
 from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.joint import Balance, alignment_index, joint_score
-from t2av_bench.metrics.kernel import joint_kernel_distance, kernel_distance, median_distance
+from t2av_bench.metrics.kernel import joint_kernel_distance, kernel_distance
+from t2av_bench.metrics.kernel_bandwidth import median_distance
 from t2av_bench.metrics.onsets import av_align, count_matches, event_f1, onset_scores
 from t2av_bench.metrics.peaks import motion_peaks, onset_times, pick_peaks
 from t2av_bench.metrics.stats import JointStats

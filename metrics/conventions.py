@@ -33,7 +33,8 @@ from scipy import linalg
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics.distances import checked_sides
 from t2av_bench.metrics.frechet import frechet_distance
-from t2av_bench.metrics.kernel import kernel_distance, median_distance
+from t2av_bench.metrics.kernel import kernel_distance
+from t2av_bench.metrics.kernel_bandwidth import median_distance
 from t2av_bench.metrics.stats import Float64Array
 
 _KID_SEED = 2020

@@ -38,13 +38,6 @@ clips of one and four windows).
 Joint KAD is the same on balanced joint rows (:mod:`t2av_bench.metrics.joint`): the raw ones would give the block of the
 largest scale the whole distance.
 
-Arithmetic
-----------
-In float64, in blocks of 1024 x 1024 kernel values that one matrix product gives the exponents of: memory beyond the
-input is a few copies of it, so that 200,000 rows of 128 dimensions stay below 2 GB. Rows are centred first, so that
-their distance from the origin costs no digits. (float32 blocks would be little faster. Their error is 8e-11 on 20,000
-rows of 128 dimensions, but grows with the distance of rows from each other.)
-
 Differences from other implementations
 --------------------------------------
 kadtk (8bda71d) multiplies by 100, and takes σ from its second argument, which its callers fill with the *evaluated*
@@ -53,8 +46,7 @@ within 1e-6. It adds 1e-8 to 2σ² and keeps n x n distances on disk.
 
 References
 ----------
-Gretton et al., A kernel two-sample test, 2012, eq. 3; Chung et al., KAD: no more FAD!, 2025, arXiv:2502.15602; Steele,
-Lea and Flood, Fast splittable pseudorandom number generators, 2014.
+Gretton et al., A kernel two-sample test, 2012, eq. 3; Chung et al., KAD: no more FAD!, 2025, arXiv:2502.15602.
 """
 
 from __future__ import annotations
@@ -66,15 +58,13 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics.distances import checked_sides, row_blocks, squared_distances
+from t2av_bench.metrics.distances import checked_sides
 from t2av_bench.metrics.influence import Influence
 from t2av_bench.metrics.joint import Balance
+from t2av_bench.metrics.kernel_bandwidth import median_distance, median_rows_n
+from t2av_bench.metrics.kernel_means import Places, Shares, mean_within, means_between
 from t2av_bench.metrics.stats import Float64Array, JointStats
 from t2av_bench.metrics.uncertainty import checked_clips
-
-Places = npt.NDArray[np.intp]
-MEDIAN_ROWS = 4096
-_BLOCK = 1024  # rows and columns of a block: 8 MB, which stays in the processor's cache
 
 
 class KernelDistance(NamedTuple):
@@ -153,16 +143,17 @@ def kernel_distance(
     x, y = checked_sides(reference, generated)
     rows_n, used_seed = 0, None
     if bandwidth is None:
-        rows_n, used_seed = min(len(x), MEDIAN_ROWS), seed if len(x) > MEDIAN_ROWS else None
+        rows_n = median_rows_n(len(x))
+        used_seed = seed if rows_n < len(x) else None
         bandwidth = median_distance(x, seed=seed)
     if not 0.0 < bandwidth < np.inf:
         raise MetricError(f"the bandwidth must be above zero and finite; got {bandwidth:g} (do the features vary?)")
     ids = _numbered(clips, x, y)
     parts = tuple(np.zeros(len(rows), dtype=np.intp) for rows in (x, y)) if halves is None else halves
-    shares = _Shares(*(np.eye(1 if halves is None else 2)[part] for part in parts))
-    x_x = _within(x, bandwidth, ids and ids[0], shares.x)
-    y_y = _within(y, bandwidth, ids and ids[1], shares.y)
-    x_y, y_x = _between(x, y, bandwidth, ids, shares)
+    shares = Shares(*(np.eye(1 if halves is None else 2)[part] for part in parts))
+    x_x = mean_within(x, bandwidth, ids and ids[0], shares.x)
+    y_y = mean_within(y, bandwidth, ids and ids[1], shares.y)
+    x_y, y_x = means_between(x, y, bandwidth, ids, shares)
     value = x_x.value + y_y.value - 2.0 * x_y.value
     means = (x_x, x_y), (y_y, y_x)
     influence = Influence(*(2.0 * (own.influence() - other.influence()) for own, other in means))
@@ -218,71 +209,6 @@ def joint_kernel_distance(
     return kernel_distance(rows[0], rows[1], bandwidth=bandwidth, seed=seed, clips=clips)
 
 
-def median_distance(rows: npt.ArrayLike, *, seed: int = 0) -> float:
-    """Lower median of the Euclidean distances between different rows.
-
-    Parameters
-    ----------
-    rows
-        Array of shape (n, d), at least two rows.
-    seed
-        Draws 4096 rows without replacement where there are more; the same ones in whatever order they come.
-
-    Returns
-    -------
-    float
-        In the unit of the features.
-
-    Raises
-    ------
-    MetricError
-        If there are fewer than two rows or a value is not finite.
-
-    Examples
-    --------
-    >>> median_distance([[0.0], [1.0], [10.0], [12.0]])  # of 1, 2, 9, 10, 11, 12
-    9.0
-    """
-    array, _ = checked_sides(rows, rows)
-    array = array - array.mean(axis=0)
-    if len(array) > MEDIAN_ROWS:
-        array = array[_drawn(array, MEDIAN_ROWS, seed)]
-    first, second = np.triu_indices(len(array), k=1)
-    squared = squared_distances(array, array)[first, second]
-    middle = np.argpartition(squared, (len(squared) - 1) // 2)[(len(squared) - 1) // 2]
-    # That pair's distance once more, without the rounding of the matrix product: exactly 0 for equal rows.
-    return float(np.linalg.norm(array[first[middle]] - array[second[middle]]))
-
-
-def _drawn(rows: Float64Array, count: int, seed: int) -> Places:
-    """Draw some of many centred rows by a hash of what they hold, shape (count,).
-
-    Values count to a thousandth of their spread, so that rounding draws no other rows. Rows that are alike to that are
-    numbered, so that as many of them are drawn as of others.
-    """
-    scale = float(np.sqrt(np.square(rows).mean())) * 1e-3 or 1.0
-    factors = np.random.default_rng(seed).integers(2**64, size=rows.shape[1], dtype=np.uint64) | np.uint64(1)
-    hashes = np.empty(len(rows), dtype=np.uint64)
-    for block in row_blocks(len(rows), _BLOCK):
-        steps = np.rint(rows[block] / scale).clip(-(2.0**62), 2.0**62).astype(np.int64)
-        hashes[block] = (steps.view(np.uint64) * factors).sum(axis=1, dtype=np.uint64)
-    order = np.argsort(hashes, kind="stable")
-    places = np.arange(len(rows))
-    first = np.r_[True, np.diff(hashes[order].view(np.int64)) != 0]
-    numbers = np.empty(len(rows), dtype=np.uint64)
-    numbers[order] = (places - np.maximum.accumulate(np.where(first, places, 0))).astype(np.uint64)
-    keys = _mixed(_mixed(hashes) + numbers)
-    return np.argpartition(keys, count - 1)[:count]
-
-
-def _mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Spread numbers evenly over 64 bits (the finaliser of SplitMix64; Steele, Lea and Flood 2014)."""
-    numbers = numbers + np.uint64(0x9E3779B97F4A7C15)
-    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return numbers ^ (numbers >> np.uint64(31))
-
-
 def _fit_balance(blocks: Mapping[str, npt.ArrayLike]) -> Balance:
     arrays = {block: np.asarray(rows, dtype=np.float64) for block, rows in blocks.items()}
     for block, array in arrays.items():
@@ -302,84 +228,6 @@ def _balanced_rows(blocks: Mapping[str, npt.ArrayLike], balance: Balance) -> Flo
     return np.concatenate([part @ balance.maps[block] for block, part in zip(blocks, parts, strict=True)], axis=1)
 
 
-class _Shares(NamedTuple):
-    """Which half each row of either side is in, as columns of 0 and 1, shapes (n, halves) and (m, halves)."""
-
-    x: Float64Array
-    y: Float64Array
-
-
-class _Mean(NamedTuple):
-    """A mean over pairs of rows, as sums over the pairs of each row of one set and their numbers, by half of the other.
-
-    Shapes (n, halves).
-    """
-
-    sums: Float64Array
-    pairs: Float64Array
-
-    @property
-    def value(self) -> float:
-        return float(self.sums.sum() / self.pairs.sum())
-
-    def influence(self) -> Float64Array:
-        """Return what a change of each row's weight changes, one side of the pairs counted."""
-        change = self.sums.sum(axis=1) - self.value * self.pairs.sum(axis=1)
-        return np.asarray(len(self.sums) * change / self.pairs.sum())
-
-    def by_half(self, halves: Places) -> Float64Array:
-        """Return the influence of each row on the mean over the pairs of its own half."""
-        found = np.empty(len(self.sums))
-        for half in (0, 1):
-            chosen = halves == half
-            found[chosen] = _Mean(self.sums[chosen, half : half + 1], self.pairs[chosen, half : half + 1]).influence()
-        return found
-
-
-def _within(rows: Float64Array, bandwidth: float, ids: Places | None, share: Float64Array) -> _Mean:
-    """Mean kernel value of different rows of a set."""
-    left, right = _factors(rows, rows.mean(axis=0), bandwidth)
-    sums, pairs = np.zeros(share.shape), share.sum(axis=0) - share
-    blocks = list(row_blocks(len(rows), _BLOCK))
-    for number, first in enumerate(blocks):
-        for second in blocks[number:]:
-            kernel = _kernel(left[first], right[second])
-            if first == second:
-                np.fill_diagonal(kernel, 0.0)
-            else:
-                sums[second] += kernel.T @ share[first]
-            sums[first] += kernel @ share[second]
-    for own in [] if ids is None else _members(ids, ids.max() + 1):
-        kernel = _kernel(left[own], right[own])
-        np.fill_diagonal(kernel, 0.0)
-        sums[own] -= kernel @ share[own]
-        pairs[own] -= share[own].sum(axis=0) - share[own]
-    return _Mean(sums, pairs)
-
-
-def _between(
-    x: Float64Array, y: Float64Array, bandwidth: float, ids: tuple[Places, Places] | None, shares: _Shares
-) -> tuple[_Mean, _Mean]:
-    """Mean kernel value of rows of two sets, by the rows of either."""
-    centre = x.mean(axis=0)  # where rows lie that have a kernel value above zero
-    left, right = _factors(x, centre, bandwidth)[0], _factors(y, centre, bandwidth)[1]
-    x_mean = _Mean(np.zeros(shares.x.shape), np.tile(shares.y.sum(axis=0), (len(x), 1)))
-    y_mean = _Mean(np.zeros(shares.y.shape), np.tile(shares.x.sum(axis=0), (len(y), 1)))
-    for first in row_blocks(len(x), _BLOCK):
-        for second in row_blocks(len(y), _BLOCK):
-            kernel = _kernel(left[first], right[second])
-            x_mean.sums[first] += kernel @ shares.y[second]
-            y_mean.sums[second] += kernel.T @ shares.x[first]
-    clips_n = 0 if ids is None else max(side.max() for side in ids) + 1
-    for own, others in zip(*(_members(side, clips_n) for side in ids or ()), strict=True):
-        kernel = _kernel(left[own], right[others])
-        x_mean.sums[own] -= kernel @ shares.y[others]
-        y_mean.sums[others] -= kernel.T @ shares.x[own]
-        x_mean.pairs[own] -= shares.y[others].sum(axis=0)
-        y_mean.pairs[others] -= shares.x[own].sum(axis=0)
-    return x_mean, y_mean
-
-
 def _numbered(
     clips: tuple[npt.ArrayLike, npt.ArrayLike] | None, x: Float64Array, y: Float64Array
 ) -> tuple[Places, Places] | None:
@@ -392,27 +240,3 @@ def _numbered(
     if min(len(np.unique(side)) for side in sides) < 2:
         raise MetricError("a kernel distance without pairs of one clip needs at least 2 clips on each side")
     return sides
-
-
-def _members(ids: Places, clips_n: int) -> list[Places]:
-    """Return the places of every clip's rows."""
-    bounds = np.cumsum(np.bincount(ids, minlength=clips_n))[:-1]
-    return np.split(np.argsort(ids, kind="stable"), bounds)
-
-
-def _factors(rows: Float64Array, centre: Float64Array, bandwidth: float) -> tuple[Float64Array, Float64Array]:
-    """Rows so extended that one matrix product of left and right ones gives the kernel's exponents.
-
-    With u = (x - centre) / √2σ the exponent is 2 u·v - |u|² - |v|².
-    """
-    units = (rows - centre) / (np.sqrt(2.0) * bandwidth)
-    norms, ones = np.square(units).sum(axis=1, keepdims=True), np.ones((len(rows), 1))
-    return np.hstack([2.0 * units, -norms, ones]), np.hstack([units, ones, -norms])
-
-
-def _kernel(left: Float64Array, right: Float64Array) -> Float64Array:
-    exponents: Float64Array = left @ right.T
-    # Rows that lie very many bandwidths out have norms whose rounding could exceed 0 by far.
-    np.minimum(exponents, 0.0, out=exponents)
-    np.exp(exponents, out=exponents)
-    return exponents

@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from scipy.spatial import distance
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics import Balance, JointStats, joint_kernel_distance, kernel, kernel_distance, median_distance
+from t2av_bench.metrics import (
+    Balance,
+    JointStats,
+    joint_kernel_distance,
+    kernel_bandwidth,
+    kernel_distance,
+    kernel_means,
+    median_distance,
+)
 from t2av_bench.metrics.groups import halves_of
 from t2av_bench.metrics.uncertainty import clip_contributions, clustered_stderr, contributions_stderr, second_order
 
@@ -46,7 +54,7 @@ def test_matches_the_definition(sizes: tuple[int, int, int, int]):
 def test_blocks_add_up_to_the_whole(monkeypatch: pytest.MonkeyPatch):
     x, y = draw(157, 93, 7, seed=0)
     whole = kernel_distance(x, y)
-    monkeypatch.setattr(kernel, "_BLOCK", 16)
+    monkeypatch.setattr(kernel_means, "_BLOCK", 16)
     pieces = kernel_distance(x, y)
     assert pieces.value == pytest.approx(whole.value, abs=1e-12)
     for one, other in zip(whole.influence, pieces.influence, strict=True):
@@ -163,7 +171,7 @@ def test_equal_rows_have_a_median_distance_of_exactly_zero():
 def test_the_median_of_many_rows_is_that_of_a_seeded_draw(monkeypatch: pytest.MonkeyPatch):
     x, y = draw(1000, 20, 8, seed=0)
     exact = kernel_distance(x, y)
-    monkeypatch.setattr(kernel, "MEDIAN_ROWS", 400)
+    monkeypatch.setattr(kernel_bandwidth, "MEDIAN_ROWS", 400)
     drawn, again, other = kernel_distance(x, y), kernel_distance(x, y), kernel_distance(x, y, seed=1)
     assert (exact.bandwidth_rows, exact.seed) == (1000, None)
     assert (drawn.bandwidth_rows, drawn.seed) == (400, 0)
@@ -176,7 +184,7 @@ def test_the_median_of_many_rows_is_that_of_a_seeded_draw(monkeypatch: pytest.Mo
 @pytest.mark.parametrize("silent", [0, 300])
 def test_the_draw_depends_neither_on_the_order_of_rows_nor_on_rounding(silent: int, monkeypatch: pytest.MonkeyPatch):
     """Also where many rows are alike; then as many of these are drawn as of others."""
-    monkeypatch.setattr(kernel, "MEDIAN_ROWS", 200)
+    monkeypatch.setattr(kernel_bandwidth, "MEDIAN_ROWS", 200)
     rng = np.random.default_rng(0)
     x = 5 + np.vstack([np.zeros((silent, 6)), rng.normal(size=(1000 - silent, 6))])
     expected = median_distance(x)
@@ -185,9 +193,9 @@ def test_the_draw_depends_neither_on_the_order_of_rows_nor_on_rounding(silent: i
         assert median_distance(shuffled) == pytest.approx(expected, rel=1e-9)
     assert median_distance(x, seed=1) != expected
     centred = x - x.mean(axis=0)
-    shares = [(kernel._drawn(centred, 200, seed) < silent).mean() for seed in range(20)]
+    shares = [(kernel_bandwidth._drawn(centred, 200, seed) < silent).mean() for seed in range(20)]
     assert np.mean(shares) == pytest.approx(silent / 1000, abs=0.03)
-    assert len(set(kernel._drawn(centred, 200, 0))) == 200
+    assert len(set(kernel_bandwidth._drawn(centred, 200, 0))) == 200
 
 
 def test_copies_of_other_clips_score_below_zero_by_as_much_as_said():
@@ -427,5 +435,5 @@ def test_influences_by_halves_are_those_of_the_halves_alone():
 
 
 def test_rows_that_are_all_the_same_have_a_median_of_zero_however_many(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(kernel, "MEDIAN_ROWS", 10)
+    monkeypatch.setattr(kernel_bandwidth, "MEDIAN_ROWS", 10)
     assert median_distance(np.ones((50, 3))) == 0.0
