@@ -9,7 +9,8 @@ setting is drawn ``--runs`` times and judged as an evaluation judges it. A corre
 interval, so the last lines are over settings where it has in most runs. All take about half an hour on one core.
 
 Columns: mean error of first order, and of the plain score, in units of the plain score's spread; that of the corrected
-score in units of its own; share of ± 1.96 of these that cover the true distance; share of runs that converge.
+score in units of its own; share of the 95 % intervals that cover the true distance, and of ± 1.96 errors of the
+corrected score, both of the runs that have an interval; share of runs that have one.
 """
 
 from __future__ import annotations
@@ -20,17 +21,12 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from t2av_bench.contributions import ClipContributions, with_stderr
 from t2av_bench.metrics import JointStats, frechet_distance
-from t2av_bench.metrics.groups import (
-    GROUPS_N,
-    GroupedSides,
-    clip_number,
-    converged,
-    grouped_by_number,
-    grouped_correction,
-)
+from t2av_bench.metrics.groups import GROUPS_N, GroupedSides, clip_number, grouped_by_number, grouped_correction
 from t2av_bench.metrics.halves import frechet_contributions
-from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
+from t2av_bench.metrics.uncertainty import second_order
+from t2av_bench.results import Score
 
 Rows = np.ndarray
 SIZES = (
@@ -93,14 +89,24 @@ def drawn(setting: Setting, seed: int) -> tuple[Rows, Rows, Rows, float]:
     return x, y, clips, 0.3**2 + 0.5**2 * scale[2] ** 2
 
 
-def judged(setting: Setting, seed: int) -> tuple[float, ...]:
-    """Return plain and corrected score, errors of first and second order and of the corrected score, convergence."""
+class Run(NamedTuple):
+    """Scores and errors of one run, as an evaluation has them; the interval is NaN where there is none."""
+
+    plain: float
+    corrected: float
+    first: float
+    error: float
+    corrected_error: float
+    low: float
+    high: float
+
+
+def judged(setting: Setting, seed: int) -> Run:
     x, y, clips, _ = drawn(setting, seed)
     names = [str(clip) for clip in range(setting.clips_n)]
     groups = grouped_by_number([clip_number(name) for name in names], GROUPS_N, seed)[clips]
     found = frechet_contributions(x, y, clips.astype(str), clips.astype(str), seed=seed)
     assert found.own_half is not None  # all settings have 4 d windows and 8 clips
-    errors = second_order(found.values, found.own_half)
     sides = []
     for rows in (x, y):
         stats = [JointStats({"audio": setting.d}) for _ in range(GROUPS_N)]
@@ -109,8 +115,29 @@ def judged(setting: Setting, seed: int) -> tuple[float, ...]:
         sides.append(stats)
     whole = frechet_distance(x, y)
     correction = grouped_correction(GroupedSides(*sides), whole)
-    settled = converged(whole, correction.value, correction.half_split, errors.corrected)
-    return whole, correction.value, contributions_stderr(found.values), errors.stderr, errors.corrected, float(settled)
+    score = Score(
+        whole, None, "raw", False, 1, setting.clips_n, len(x), setting.d, corrected=correction.value,
+        settings={"half_split_corrected": correction.half_split},
+    )  # fmt: skip
+    score = with_stderr({"FAD": score}, ClipContributions({"FAD": found.values}, {"FAD": found.own_half}))["FAD"]
+    errors = second_order(found.values, found.own_half)
+    ends = (np.nan if end is None else end for end in (score.corrected_low, score.corrected_high))
+    return Run(whole, correction.value, errors.first, errors.stderr, errors.corrected, *ends)
+
+
+def summary(runs: Run, truth: float) -> list[float]:
+    """Return the columns of a setting; the fields of ``runs`` are arrays over runs."""
+    settled = ~np.isnan(runs.low)
+    covered = (runs.low <= truth) & (truth <= runs.high)
+    symmetric = np.abs(runs.corrected - truth) < 1.96 * runs.corrected_error
+    return [
+        np.mean(runs.first) / np.std(runs.plain, ddof=1),
+        np.mean(runs.error) / np.std(runs.plain, ddof=1),
+        np.mean(runs.corrected_error) / np.std(runs.corrected, ddof=1),
+        covered[settled].mean() if settled.any() else np.nan,
+        symmetric[settled].mean() if settled.any() else np.nan,
+        settled.mean(),
+    ]
 
 
 def main() -> None:
@@ -120,34 +147,25 @@ def main() -> None:
     options = parser.parse_args()
     settings = [
         Setting(law, mixed, *size)
+        for size in SIZES
         for mixed in (False, True)
         for law in ("equal", "near", "far", "spectrum")
-        for size in SIZES
     ]
-    print("setting                              first   plain   corrected   cover   converged")
+    print("setting                              first   plain  correct. cover   ±1.96   settled")
     kept = []
     with threadpool_limits(limits=1):
         for setting in settings:
             if not all(part in str(setting) for part in options.only.split(",")):
                 continue
-            plain, corrected, first, error, corrected_error, settled = np.array(
-                [judged(setting, seed) for seed in range(options.runs)]
-            ).T
-            truth = drawn(setting, 0)[3]
-            ratios = [
-                first.mean() / plain.std(ddof=1),
-                error.mean() / plain.std(ddof=1),
-                corrected_error.mean() / corrected.std(ddof=1),
-                np.mean(np.abs(corrected - truth) < 1.96 * corrected_error),
-                settled.mean(),
-            ]
-            print(f"{setting!s:36}" + "".join(f"{ratio:8.3f}" for ratio in ratios), flush=True)
-            if settled.mean() > 0.5:
-                kept.append(ratios)
+            runs = Run(*np.array([judged(setting, seed) for seed in range(options.runs)]).T)
+            found = summary(runs, drawn(setting, 0)[3])
+            print(f"{setting!s:36}" + "".join(f"{value:8.3f}" for value in found), flush=True)
+            if found[-1] > 0.5:
+                kept.append(found)
     if kept:
         low, high = np.min(kept, axis=0), np.max(kept, axis=0)
-        print(f"{len(kept)} settings converge; lowest " + " ".join(f"{value:.2f}" for value in low[:4]))
-        print(f"{'':24}highest " + " ".join(f"{value:.2f}" for value in high[:4]))
+        print(f"{len(kept)} settings settle; lowest " + " ".join(f"{value:.3f}" for value in low[:5]))
+        print(f"{'':21}highest " + " ".join(f"{value:.3f}" for value in high[:5]))
 
 
 if __name__ == "__main__":

@@ -51,9 +51,10 @@ ClipIds = npt.ArrayLike
 
 # Parts of the excess of first-order variances that are taken off; see the module.
 _PLAIN_SHARE = 0.5
-_CORRECTED_SHARE = 0.35
-# What the excess may be of the variance itself: 1 to second order where all of it is, a little more beyond that.
-_LARGEST_EXCESS = 1.3
+_CORRECTED_SHARE = 0.41
+# What the excess may be of the variance itself: 1 to second order where all of it is, half as much again where third
+# orders matter, as in a mixture of classes with 4 windows per dimension.
+_LARGEST_EXCESS = 1.5
 
 
 class Contributions(NamedTuple):
@@ -151,10 +152,11 @@ def contributions_stderr(values: Float64Array) -> float:
 
 
 class Errors(NamedTuple):
-    """Standard errors of a score and of its bias-corrected value; see :func:`second_order`."""
+    """Standard errors of a score, of its bias-corrected value, and of the score to first order."""
 
     stderr: float
     corrected: float
+    first: float
 
 
 def second_order(values: Float64Array, own_half: Float64Array) -> Errors:
@@ -171,7 +173,7 @@ def second_order(values: Float64Array, own_half: Float64Array) -> Errors:
     Returns
     -------
     Errors
-        Never more than that of first order (:func:`contributions_stderr`), and at least 0.59 and 0.73 times as much.
+        Never more than that of first order (:func:`contributions_stderr`), and at least 0.5 and 0.62 times as much.
 
     Raises
     ------
@@ -185,11 +187,12 @@ def second_order(values: Float64Array, own_half: Float64Array) -> Errors:
         )
     first = contributions_stderr(values)
     if first == 0.0:
-        return Errors(0.0, 0.0)
+        return Errors(0.0, 0.0, 0.0)
     # Those of each half add up to zero, so two degrees of freedom are gone.
     of_halves = float(np.square(own_half).sum()) * count / (count - 2)
     excess = min(max(of_halves / first**2 - 1.0, 0.0), _LARGEST_EXCESS)
-    return Errors(*(first * float(np.sqrt(1.0 - share * excess)) for share in (_PLAIN_SHARE, _CORRECTED_SHARE)))
+    plain, corrected = (first * float(np.sqrt(1.0 - share * excess)) for share in (_PLAIN_SHARE, _CORRECTED_SHARE))
+    return Errors(plain, corrected, first)
 
 
 def clustered_stderr(influence: Influence, reference_clips: ClipIds, generated_clips: ClipIds) -> float:

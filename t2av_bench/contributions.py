@@ -22,6 +22,7 @@ from t2av_bench.metrics.algebra import is_large
 from t2av_bench.metrics.groups import converged
 from t2av_bench.metrics.index_influence import RePairedIndexMap
 from t2av_bench.metrics.influence import InfluenceMap
+from t2av_bench.metrics.intervals import corrected_interval
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
@@ -104,8 +105,8 @@ def clip_contributions(
 def with_stderr(scores: Mapping[str, Score], contributions: ClipContributions) -> dict[str, Score]:
     """Return the scores with the standard errors that follow from the clips' contributions.
 
-    Of second order where there are contributions by halves: then the corrected score has an error of its own, unless
-    its correction has not converged.
+    Of second order where there are contributions by halves: then the corrected score has an error and an interval of
+    its own, unless its correction has not converged.
     """
     return {
         name: _with_stderr(score, contributions.whole[name], contributions.own_half.get(name))
@@ -126,7 +127,8 @@ def _with_stderr(score: Score, whole: Float64Array, own_half: Float64Array | Non
         return score
     if errors.corrected and not converged(score.value, score.corrected, half_split, errors.corrected):
         return replace(score, withheld={**score.withheld, "corrected_stderr": _NOT_CONVERGED})
-    return replace(score, corrected_stderr=errors.corrected)
+    low, high = corrected_interval(score.value, score.corrected, errors, len(whole))
+    return replace(score, corrected_stderr=errors.corrected, corrected_low=low, corrected_high=high)
 
 
 def by_clip(clips: Sequence[ClipJobs], numbers: Mapping[str, Float64Array]) -> dict[str, dict[str, float]]:

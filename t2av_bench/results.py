@@ -24,9 +24,8 @@ _COLUMN_TYPES = {
     "kind": "object",
     "higher_is_better": "bool",
     **dict.fromkeys(("version", "n_clips", "n_windows", "d", "rank", "n_undefined"), "Int64"),
-    **dict.fromkeys(
-        ("corrected", "corrected_stderr", "fd_infinity", "floor", "floor_spread", "floor_score"), "float64"
-    ),
+    **dict.fromkeys(("corrected", "corrected_stderr", "corrected_low", "corrected_high"), "float64"),
+    **dict.fromkeys(("fd_infinity", "floor", "floor_spread", "floor_score"), "float64"),
 }
 
 
@@ -61,8 +60,11 @@ class Score:
         of that part in place where windows of a clip resemble each other; see
         :func:`~t2av_bench.metrics.groups.grouped_correction`.
     corrected_stderr
-        Standard error of ``corrected``: ± 1.96 of it cover the distance of very many clips in 92 to 98 % of simulations
-        (89 to 92 % with 32 clips). None where a bias of unknown size is left.
+        Standard error of ``corrected``; None where a bias of unknown size is left.
+    corrected_low, corrected_high
+        95 % interval for the distance of very many clips, not symmetric
+        (:func:`~t2av_bench.metrics.intervals.corrected_interval`). None where ``corrected_stderr`` is, and in results
+        from before there were any.
     fd_infinity
         The same, estimated by another way: extrapolated over subsets of clips. Noisier.
     floor, floor_spread
@@ -92,6 +94,8 @@ class Score:
     n_undefined: int = 0
     corrected: float | None = None
     corrected_stderr: float | None = None
+    corrected_low: float | None = None
+    corrected_high: float | None = None
     fd_infinity: float | None = None
     floor: float | None = None
     floor_spread: float | None = None

@@ -188,7 +188,8 @@ def _cell(result: Result, name: str) -> str:
 
 
 def _csv(results: Sequence[Result]) -> str:
-    judged = ["corrected", "corrected_stderr", "fd_infinity", "floor", "floor_score"]
+    corrected = ["corrected", "corrected_stderr", "corrected_low", "corrected_high"]
+    judged = [*corrected, "fd_infinity", "floor", "floor_score"]
     sizes = ["n_clips", "n_windows", "d", "rank", "n_undefined"]
     numbers = ["value", "stderr", *judged, *sizes]
     rows = [

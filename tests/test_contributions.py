@@ -28,6 +28,7 @@ from t2av_bench.manifests.mini.predictions import write_prediction_sets
 from t2av_bench.metrics import METRICS, joint_score, pairing
 from t2av_bench.metrics.groups import clip_number, grouped_by_number
 from t2av_bench.metrics.halves import frechet_contributions, frechet_errors
+from t2av_bench.metrics.intervals import corrected_interval
 from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.protocol import Protocol
 from t2av_bench.scoring import ClipJobs, Scored, gather, score_all
@@ -255,9 +256,12 @@ def test_contributions_by_halves_are_those_of_the_rows(monkeypatch: pytest.Monke
     plain = scored.scores["FAD"]
     assert with_stderr({"FAD": plain}, found)["FAD"].stderr == pytest.approx(errors.stderr)
     right = replace(plain, corrected=0.5, settings={"half_split_corrected": 0.5})
-    assert with_stderr({"FAD": right}, found)["FAD"].corrected_stderr == pytest.approx(errors.corrected)
+    judged = with_stderr({"FAD": right}, found)["FAD"]
+    assert judged.corrected_stderr == pytest.approx(errors.corrected)
+    interval = corrected_interval(plain.value, 0.5, errors, 40)
+    assert (judged.corrected_low, judged.corrected_high) == pytest.approx(interval)
     biased = with_stderr({"FAD": replace(right, settings={"half_split_corrected": 50.0})}, found)["FAD"]
-    assert biased.corrected_stderr is None
+    assert (biased.corrected_stderr, biased.corrected_low, biased.corrected_high) == (None, None, None)
     assert "a bias larger than it may be left" in biased.withheld["corrected_stderr"]
     few = with_stderr({"FAD": right}, ClipContributions(found.whole, {}))["FAD"]
     assert few.stderr == pytest.approx(contributions_stderr(expected.values))

@@ -178,7 +178,7 @@ def test_names_are_inert_in_markdown_and_latex():
 
 def test_csv_keeps_every_digit():
     text = format_results([make_result(value=1 / 3)], "csv")
-    assert text.splitlines()[1] == "my system,FA(VT)D,0.3333333333333333,0.125,0.25,,,,,128,512,64,60,0,False"
+    assert text.splitlines()[1] == "my system,FA(VT)D,0.3333333333333333,0.125,0.25,,,,,,,128,512,64,60,0,False"
 
 
 def test_json_is_the_result_file():

@@ -7,9 +7,10 @@ import numpy.typing as npt
 import pytest
 
 from t2av_bench import uncertainty
+from t2av_bench.contributions import ClipContributions, with_stderr
 from t2av_bench.metrics import JointStats, frechet_distance
 from t2av_bench.metrics.groups import assign_groups, united
-from t2av_bench.metrics.halves import frechet_errors
+from t2av_bench.metrics.halves import frechet_contributions
 from t2av_bench.results import Score
 from t2av_bench.scoring import GroupedStats, SideStats
 from t2av_bench.uncertainty import uncertainty_notes, with_bias
@@ -111,14 +112,20 @@ def test_intervals_of_the_corrected_score_cover_the_truth(clips_n: int, windows_
         y[:, 0] += 0.5
         y[:, 1] *= 1.4
         groups = assign_groups(clips_n, 8, seed)[clips]
-        error = frechet_errors(x, y, clips, clips, seed=seed).corrected
-        plain = Score(frechet_distance(x, y), error, "raw", False, 1, clips_n, len(clips), d, d)
+        contributed = frechet_contributions(x, y, clips, clips, seed=seed)
+        assert contributed.own_half is not None
+        plain = Score(frechet_distance(x, y), None, "raw", False, 1, clips_n, len(clips), d, d)
         found = with_bias({"FAD": plain}, (gathered(x, groups), gathered(y, groups)), None, "auto", 0)["FAD"]
         assert found.settings["correction"] == "quarter-split"
-        assert found.corrected is not None
+        halves = ClipContributions({"FAD": contributed.values}, {"FAD": contributed.own_half})
+        found = with_stderr({"FAD": found}, halves)["FAD"]
+        if found.corrected_low is None:  # a correction that has not converged
+            continue
+        assert None not in (found.corrected, found.corrected_stderr, found.corrected_high)
         scores.append(found.corrected)
-        errors.append(error)
-        covered.append(abs(found.corrected - truth) < 1.96 * error)
+        errors.append(found.corrected_stderr)
+        covered.append(found.corrected_low <= truth <= found.corrected_high)  # type: ignore[operator]
+    assert len(covered) > 380
     assert 0.92 <= np.mean(covered) <= 0.98
     assert np.mean(errors) == pytest.approx(np.std(scores), rel=0.15)
     assert np.mean(scores) == pytest.approx(truth, abs=0.05)

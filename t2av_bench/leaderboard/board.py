@@ -24,7 +24,7 @@ SCHEMA_VERSION = 1
 # Board, entries, entry, result, scores: what lies deeper stands on one line, so a diff names the score.
 _EXPANDED = 5
 _NUMBERS = (
-    *("value", "stderr", "corrected", "corrected_stderr", "fd_infinity"),
+    *("value", "stderr", "corrected", "corrected_stderr", "corrected_low", "corrected_high", "fd_infinity"),
     *("floor", "floor_spread", "floor_score"),
 )
 _COUNTS = ("n_clips", "n_windows", "d", "rank", "n_undefined")

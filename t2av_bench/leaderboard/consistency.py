@@ -17,6 +17,7 @@ from t2av_bench.errors import shown
 from t2av_bench.manifests.pins import PINS
 from t2av_bench.metrics import METRICS
 from t2av_bench.metrics.catalogue import KNOWN_PARTS
+from t2av_bench.metrics.intervals import corrected_interval
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.models.extractors.catalogue import WEIGHTS
@@ -111,7 +112,12 @@ def _wrong_errors(name: str, score: Score, column: Float64Array, own_half: Float
         return
     errors = second_order(column, own_half)
     yield from _disagrees(f"the standard error of {name}", errors.stderr, score.stderr)
+    if score.corrected is None or score.corrected_low is None:
+        return  # results from before there were intervals took another part of the excess off corrected errors
+    low, high = corrected_interval(score.value, score.corrected, errors, len(column))
     yield from _disagrees(f"the standard error of the corrected {name}", errors.corrected, score.corrected_stderr)
+    yield from _disagrees(f"the lower end of the interval of the corrected {name}", low, score.corrected_low)
+    yield from _disagrees(f"the upper end of the interval of the corrected {name}", high, score.corrected_high)
 
 
 def _column(numbers: PerClip, name: str) -> Float64Array:

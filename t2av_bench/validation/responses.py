@@ -4,15 +4,16 @@ Everything is stated as *worsening*, the change from the undistorted sound again
 
 Order
     Spearman's correlation of the worsening with the strength of the level, over all levels and "none". Its interval is
-    a bootstrap over clips (1,000 draws): the clips' contributions to the score at every level are weighted alike, and
-    the central 95 % of the correlations are the interval. It says whether other clips would have put the levels in
-    another order. It is of first order in the clips, and says nothing of levels or seeds that were not tried.
+    a bootstrap over clips (1,000 draws): the clips' contributions to the score at every level are weighted alike, with
+    the spread of the standard error below, and the central 95 % of the correlations are the interval. It says whether
+    other clips would have put the levels in another order, and nothing of levels or seeds that were not tried.
 
 Sensitivity
     The first level whose worsening exceeds two standard errors. Worsening is paired: its standard error is that of the
-    differences of the clips' contributions, so that what clips contribute to both cancels. Below it noise of the order
-    of the choice of clips could be all there is; one score in forty that does not respond at all passes at a given
-    level.
+    differences of the clips' contributions, so that what clips contribute to both cancels, and of second order where
+    both results hold what that needs (:mod:`t2av_bench.metrics.uncertainty`), as in ``compare``. Below it noise of the
+    order of the choice of clips could be all there is; one score in forty that does not respond at all passes at a
+    given level.
 
 Above the floor
     A paired test sees what no comparison of systems with other sounds would: a distance from a set to itself has no
@@ -29,7 +30,8 @@ from scipy import stats
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics.stats import Float64Array
-from t2av_bench.metrics.uncertainty import contributions_stderr
+from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
+from t2av_bench.per_clip import PerClip
 from t2av_bench.results import Result, Score
 from t2av_bench.validation.record import Point, Response, Verdict
 
@@ -111,34 +113,57 @@ class _Clips:
     def __init__(self, metric: str, none: Result, levels: Mapping[float, Result]) -> None:
         self._sign = -1.0 if none.scores[metric].higher_is_better else 1.0
         shared = [clip for clip in none.per_clip if all(clip in result.per_clip for result in levels.values())]
-        columns = [_column(metric, result, shared) for result in (none, *levels.values())]
-        self._found = None if any(column is None for column in columns) else np.array(columns, dtype=np.float64)
+        columns = [_column(metric, result.per_clip, shared) for result in (none, *levels.values())]
+        # What the clips add, less what they add to the undistorted score; a row for it and for every level.
+        self._apart = None if any(column is None for column in columns) else _less_first(columns)
+        if self._apart is not None and self._apart.shape[1] < 2:
+            self._apart = None
+        self._stderrs = None if self._apart is None else self._errors(metric, none, levels)
         self._rows = {level: row for row, level in enumerate(levels, start=1)}
 
     def stderr(self, level: float) -> float | None:
         """Return the paired standard error of a level's worsening, None without contributions."""
-        if self._found is None or self._found.shape[1] < 2:
-            return None
-        return contributions_stderr(self._found[self._rows[level]] - self._found[0])
+        return None if self._stderrs is None else float(self._stderrs[self._rows[level]])
 
     def order_interval(self, worsening: Sequence[float], seed: int) -> tuple[float, float]:
         """Return the 95 % bootstrap interval of the order; the worsenings are of all levels."""
-        if self._found is None or self._found.shape[1] < 2:
+        if self._apart is None or self._stderrs is None:
             raise MetricError("the score has no contributions of clips")
-        clips_n = self._found.shape[1]
+        clips_n = self._apart.shape[1]
         rng = np.random.default_rng(seed)
         weights = rng.multinomial(clips_n, np.full(clips_n, 1.0 / clips_n), size=DRAWS_N)
-        centred = self._found - self._found.mean(axis=1, keepdims=True)
-        drawn = np.array([0.0, *worsening]) + self._sign * (weights @ (centred - centred[0]).T)
+        centred = self._apart - self._apart.mean(axis=1, keepdims=True)
+        first = np.array([contributions_stderr(row) for row in centred])
+        centred *= np.divide(self._stderrs, first, out=np.ones(len(first)), where=first > 0.0)[:, None]
+        drawn = np.array([0.0, *worsening]) + self._sign * (weights @ centred.T)
         low, high = np.percentile(_orders(drawn), [2.5, 97.5])
         return float(low), float(high)
 
+    def _errors(self, metric: str, none: Result, levels: Mapping[float, Result]) -> Float64Array:
+        """Return the standard error of every row; of second order where all clips are in the same halves as in none."""
+        assert self._apart is not None
+        clips = list(none.per_clip)
+        own = _column(metric, none.clip_halves, clips)
+        found = [0.0]
+        for row, result in zip(self._apart[1:], levels.values(), strict=True):
+            of_level = _column(metric, result.clip_halves, clips) if result.per_clip.keys() == set(clips) else None
+            if own is None or of_level is None or len(row) != len(clips):
+                found.append(contributions_stderr(row))
+            else:
+                found.append(second_order(row, np.array(of_level) - np.array(own)).stderr)
+        return np.array(found)
 
-def _column(metric: str, result: Result, clips: Sequence[str]) -> list[float] | None:
-    if not any(metric in values for values in result.per_clip.values()):
+
+def _less_first(columns: Sequence[Sequence[float] | None]) -> Float64Array:
+    found = np.array(columns, dtype=np.float64)
+    return found - found[0]
+
+
+def _column(metric: str, table: PerClip, clips: Sequence[str]) -> list[float] | None:
+    if not any(metric in values for values in table.values()):
         return None
     # Clips without a contribution are those the score is undefined for: they add nothing.
-    return [result.per_clip[clip].get(metric, 0.0) for clip in clips]
+    return [table[clip].get(metric, 0.0) for clip in clips]
 
 
 def _orders(drawn: Float64Array) -> Float64Array:

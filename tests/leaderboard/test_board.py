@@ -17,6 +17,7 @@ from t2av_bench.errors import LeaderboardError, ResultError
 from t2av_bench.leaderboard.consistency import _fingerprint
 from t2av_bench.leaderboard.places import places
 from t2av_bench.leaderboard.submissions import read_submission, system_id
+from t2av_bench.metrics.intervals import corrected_interval
 from t2av_bench.metrics.uncertainty import second_order
 from t2av_bench.models.extractors import get_extractor
 
@@ -66,13 +67,24 @@ def test_errors_of_second_order_are_held_to_the_table_of_clips():
     column = np.array([values["FAVD"] for values in honest.per_clip.values()])
     errors = second_order(column, 1.2 * column)
     assert errors.stderr < errors.corrected < honest.scores["FAVD"].stderr
-    right = replace(honest.scores["FAVD"], stderr=errors.stderr, corrected=0.1, corrected_stderr=errors.corrected)
+    low, high = corrected_interval(honest.scores["FAVD"].value, 0.1, errors, len(column))
+    right = replace(
+        honest.scores["FAVD"], stderr=errors.stderr, corrected=0.1, corrected_stderr=errors.corrected,
+        corrected_low=low, corrected_high=high,
+    )  # fmt: skip
     submitted = replace(honest, scores={**honest.scores, "FAVD": right}, clip_halves=own)
     assert read_submission(submitted).clips_checked
-    for wrong in ({"stderr": honest.scores["FAVD"].stderr}, {"corrected_stderr": errors.stderr}):
+    for wrong, what in (
+        ({"stderr": honest.scores["FAVD"].stderr}, "standard error of"),
+        ({"corrected_stderr": errors.stderr}, "standard error of"),
+        ({"corrected_low": low + 0.01}, "lower end of the interval of"),
+        ({"corrected_high": high - 0.01}, "upper end of the interval of"),
+    ):
         scores = {**honest.scores, "FAVD": replace(right, **wrong)}
-        with pytest.raises(LeaderboardError, match="the standard error of .*FAVD is .*from its table of clips it is"):
+        with pytest.raises(LeaderboardError, match=f"the {what} .*FAVD is .*from its table of clips it is"):
             read_submission(replace(submitted, scores=scores))
+    before = replace(right, corrected_stderr=errors.first, corrected_low=None, corrected_high=None)
+    assert read_submission(replace(submitted, scores={**honest.scores, "FAVD": before})).clips_checked
 
 
 def test_an_error_that_the_table_of_clips_does_not_give_is_refused():
@@ -263,7 +275,8 @@ def test_a_result_as_a_table_has_a_row_per_score_and_plain_types():
     table = submission().to_dataframe()
     assert table.loc["FAVD", "value"] == submission().scores["FAVD"].value
     assert dict(table.dtypes.astype(str)) | {"kind": "object"} == {
-        **dict.fromkeys(("value", "stderr", "corrected", "corrected_stderr", "fd_infinity"), "float64"),
+        **dict.fromkeys(("value", "stderr", "corrected", "corrected_stderr"), "float64"),
+        **dict.fromkeys(("corrected_low", "corrected_high", "fd_infinity"), "float64"),
         **dict.fromkeys(("floor", "floor_spread", "floor_score"), "float64"),
         **dict.fromkeys(("version", "n_clips", "n_windows", "d", "rank", "n_undefined"), "Int64"),
         "kind": "object", "higher_is_better": "bool",

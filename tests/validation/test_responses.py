@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from t2av_bench.errors import MetricError
+from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.results import Score
 from t2av_bench.validation.record import Response
 from t2av_bench.validation.responses import _orders, order, respond
@@ -23,7 +24,7 @@ def result(
     floors = dict(zip(("floor", "floor_spread", "floor_score"), floor or (None, None, None), strict=True))
     score = Score(value, None, "raw", higher, 1, N, N, **floors)  # type: ignore[arg-type]
     per_clip = {f"c{i}": {} if contributions is None else {"X": float(contributions[i])} for i in range(N)}
-    return SimpleNamespace(scores={"X": score}, per_clip=per_clip)
+    return SimpleNamespace(scores={"X": score}, per_clip=per_clip, clip_halves={})
 
 
 def noise(stderr: float, seed: int) -> Any:
@@ -90,6 +91,36 @@ def test_what_clips_contribute_to_both_cancels():
     found = respond("X", "late", base, {1.0: level}, 1.0, 0)
     assert found.points[0].stderr == pytest.approx(0.1)
     assert found.points[0].detected
+
+
+def halved(found: Any, own_half: Any) -> Any:
+    clips = {f"c{i}": {"X": float(value)} for i, value in enumerate(own_half)}
+    return SimpleNamespace(**{**vars(found), "clip_halves": clips})
+
+
+def test_errors_are_of_second_order_where_both_results_have_contributions_by_halves():
+    """As in a comparison; the interval of the order narrows with them."""
+    base, drawn = result(0.0, np.zeros(N)), [noise(0.2, seed) for seed in range(6)]
+    values = [0.1, 0.3, 0.35, 0.5, 0.45, 0.7]
+    plain = {float(level): result(value, drawn[level]) for level, value in enumerate(values)}
+    of_halves = {level: halved(found, 1.3 * drawn[int(level)]) for level, found in plain.items()}
+    first = respond("X", "late", base, plain, 1.0, 0)
+    second = respond("X", "late", halved(base, np.zeros(N)), of_halves, 1.0, 0)
+    expected = second_order(drawn[0], 1.3 * drawn[0]).stderr
+    assert expected < 0.9 * 0.2
+    assert [point.stderr for point in first.points] == pytest.approx([0.2] * 6)
+    assert [point.stderr for point in second.points] == pytest.approx([expected] * 6)
+    assert first.interval is not None
+    assert second.interval is not None
+    assert second.interval[0] > first.interval[0]
+
+
+def test_clips_that_a_level_lacks_leave_errors_of_first_order():
+    """The halves of fewer clips are others."""
+    base, level = result(0.0, np.zeros(N)), halved(result(1.0, noise(0.2, 1)), 1.3 * noise(0.2, 1))
+    del level.per_clip["c0"], level.clip_halves["c0"]
+    found = respond("X", "late", halved(base, np.zeros(N)), {1.0: level}, 1.0, 0)
+    assert found.points[0].stderr == pytest.approx(contributions_stderr(noise(0.2, 1)[1:]))
 
 
 def test_a_level_is_above_the_floor_by_two_deviations_of_the_halvings():
