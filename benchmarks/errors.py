@@ -89,6 +89,19 @@ def drawn(setting: Setting, seed: int) -> tuple[Rows, Rows, Rows, float]:
     return x, y, clips, 0.3**2 + 0.5**2 * scale[2] ** 2
 
 
+def grouped(setting: Setting, x: Rows, y: Rows, clips: Rows, seed: int) -> GroupedSides:
+    """Gather both sides by group of clips, as an evaluation does."""
+    names = [str(clip) for clip in range(setting.clips_n)]
+    groups = grouped_by_number([clip_number(name) for name in names], GROUPS_N, seed)[clips]
+    sides = []
+    for rows in (x, y):
+        stats = [JointStats({"audio": setting.d}) for _ in range(GROUPS_N)]
+        for group, side in enumerate(stats):
+            side.update(audio=rows[groups == group])
+        sides.append(stats)
+    return GroupedSides(*sides)
+
+
 class Run(NamedTuple):
     """Scores and errors of one run, as an evaluation has them; the interval is NaN where there is none."""
 
@@ -103,18 +116,10 @@ class Run(NamedTuple):
 
 def judged(setting: Setting, seed: int) -> Run:
     x, y, clips, _ = drawn(setting, seed)
-    names = [str(clip) for clip in range(setting.clips_n)]
-    groups = grouped_by_number([clip_number(name) for name in names], GROUPS_N, seed)[clips]
     found = frechet_contributions(x, y, clips.astype(str), clips.astype(str), seed=seed)
     assert found.own_half is not None  # all settings have 4 d windows and 8 clips
-    sides = []
-    for rows in (x, y):
-        stats = [JointStats({"audio": setting.d}) for _ in range(GROUPS_N)]
-        for group, side in enumerate(stats):
-            side.update(audio=rows[groups == group])
-        sides.append(stats)
     whole = frechet_distance(x, y)
-    correction = grouped_correction(GroupedSides(*sides), whole)
+    correction = grouped_correction(grouped(setting, x, y, clips, seed), whole)
     score = Score(
         whole, None, "raw", False, 1, setting.clips_n, len(x), setting.d, corrected=correction.value,
         settings={"half_split_corrected": correction.half_split},

@@ -16,20 +16,18 @@ These read rows; :mod:`t2av_bench.metrics.groups` computes the same from statist
 rows are too many to be read again.
 
 All draw clips, never single windows, and take the same clips on both sides. All are refused where they cannot work:
-with fewer windows than dimensions the distance is not linear in 1 / n any more. (Simulated: truth 0.09, d = 4224,
-n = 900: plain 4.18, half-split 2.83.) The floor is always defined.
+with fewer windows than dimensions the distance is not linear in 1 / n any more. The floor is always defined.
 
 They assume that a clip's generated sound depends on no other clip of the set, and that clips, not only windows, are
-many: windows of one clip that resemble each other count for less. (Simulated: 128 clips of 4 windows that share half
-their variance, d = 64, truth 0.41: plain 5.09, half-split 0.78; with 256 clips 0.50, with d = 16 0.42.) There,
-:func:`quarter_split_corrected` removes the next term, too (0.42 and 0.40), for about 13 % more spread: intervals of
-± 1.96 influence-function errors around it cover the truth in 95 % of those runs, around the half-split one in 68 %.
+many: windows of one clip that resemble each other count for less. (``benchmarks/bias.py``: 128 clips of 4 windows that
+share half their variance, d = 64, truth 0.41: plain 5.07, half-split 0.78; with 256 clips 0.50.) There,
+:func:`quarter_split_corrected` removes the next term, too (0.41 and 0.41), for about 12 % more spread than the plain
+score's: ± 1.96 errors around it cover the truth in 94 % of those runs, around the half-split one in 51 %.
 
 Differences from other implementations
 --------------------------------------
 The "FAD infinity" of fadtk and kadtk draws windows with replacement, of one side, without a seed, and in sizes that may
-exceed the set. Drawing with replacement leaves nearly all of the bias in place (d = 128, n = 1000, truth 0: plain 4.34,
-theirs 4.33, without replacement -0.13).
+exceed the set. Drawing with replacement leaves nearly all of the bias in place (``benchmarks/bias.py``).
 
 References
 ----------
@@ -49,7 +47,7 @@ from t2av_bench.metrics.frechet import frechet_distance
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import ClipIds, checked_clips
 
-# At n = 1.25 d the extrapolation is still unbiased in simulation, though ten times as noisy as at n = 4 d.
+# At n = 1.25 d the extrapolation is still unbiased in simulation, though far noisier than at n = 4 d.
 _INFINITY_WINDOWS_PER_DIM = 1.25
 
 

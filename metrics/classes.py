@@ -136,8 +136,8 @@ def inception_contributions(logits: npt.ArrayLike, *, splits: int = 10, seed: in
     -------
     numpy.ndarray, shape (n,)
         In the unit of the score; those of a part add up to zero. By leaving out each row in turn (jackknife). The
-        standard error that follows (:func:`~t2av_bench.metrics.uncertainty.contributions_stderr`) is 0.96 to 1.15
-        times the spread in simulation, for 10 to 1,000 rows a part and 20 to 500 classes.
+        standard error that follows (:func:`~t2av_bench.metrics.uncertainty.contributions_stderr`) is within 15 % of the
+        spread in simulation (``benchmarks/companion_errors.py``).
 
     Raises
     ------

@@ -24,9 +24,9 @@ coverage expects 1 - 2^-k, whatever the dimension.
 Standard errors
 ---------------
 There are none. A score of nearest neighbours has no derivative with respect to a row, and what could stand for it is
-wrong both ways: the spread of the rows' indicators, with all balls held fixed, gives 0.5 to 0.95 times the spread of
-the score (coverage of 200 rows of 32 dimensions is worst), leaving out each row in turn 1.1 to 2.3 times (simulated,
-200 runs, 100 and 200 rows of 8 and 32 dimensions).
+wrong both ways: the spread of the rows' indicators, with all balls held fixed, is too small for precision and about
+half of what it should be for coverage; leaving out each row in turn gives up to three times the spread
+(``benchmarks/companion_errors.py``).
 
 Differences from other implementations
 --------------------------------------

@@ -9,8 +9,7 @@ Halves
 ------
 Eight groups make seven halvings in which any two groups are together in three and apart in four (the rows of a Hadamard
 matrix, as in balanced repeated replication); four groups make three halvings, two make one. A quarter is one group of
-four, or two of eight: twelve pairs, each group in three. All 28 pairs would bring no more (spread 0.199 in place of
-0.204 for 128 clips of 4 windows and d = 64).
+four, or two of eight: twelve pairs, each group in three. All 28 pairs would bring hardly more.
 
 Conventions
 -----------
@@ -41,8 +40,8 @@ GROUPS_N = 8
 FEWEST_CLIPS = 4
 # Subsets per size that the extrapolation draws.
 _REPEATS = 4
-# Part that the second term may have in the whole correction. In simulation less than half a standard error of bias is
-# left below it; above, up to five.
+# Part that the second term may have in the whole correction: below it, less than half a standard error of bias is left
+# in simulation, above it several (``benchmarks/bias.py``).
 _SECOND_TERM = 0.12
 
 
@@ -271,9 +270,8 @@ def converged(whole: float, corrected: float, half_split: float, stderr: float) 
     The bias is a series in 1 / n, whose terms fall off where clips are many. Halves take off the first and quarters the
     second, so both together show how large the second was. Where it is more than an eighth of what was taken off, and
     more than a standard error, the third and all others matter as well: windows of one clip resemble each other, and
-    the clips alone are too few for the dimensions. (Simulated, d = 64, windows that share half their variance: 64 clips
-    of 4 windows, second term 0.13 of the whole, bias left 1.0 standard errors; 32 clips of 10, 0.19 and 4; 96 clips of
-    4, 0.10 and 0.2; 256 clips of one window, 0.00 and 0.0.)
+    the clips alone are too few for the dimensions. ``benchmarks/bias.py`` has the second term and the bias that is left
+    for 64 to 256 clips of 1 to 10 windows.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ that miss it.
 With a variance of a + b T at the distance T, √(a + b T) has the same error everywhere, b / 2. An interval that is
 symmetric in it, from √(a + b T) - q b / 2 to √(a + b T) + q b / 2, is, in the distance itself, corrected + q² b / 4 ± q
 standard errors. b is the first-order variance of the plain distance over the plain distance: both are inflated alike by
-few windows. q is a quantile of Student's t with one degree of freedom less than clips, as in a paired comparison.
+few windows. q is a quantile of Student's t with the errors' degrees of freedom, as in a paired comparison.
 ``benchmarks/errors.py`` measures how often such intervals cover the truth; :mod:`t2av_bench.metrics.uncertainty` has
 the outcome.
 """
@@ -30,9 +30,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def corrected_interval(
-    score: float, corrected: float, errors: Errors, clips_n: int, confidence: float = 0.95
-) -> Interval:
+def corrected_interval(score: float, corrected: float, errors: Errors, confidence: float = 0.95) -> Interval:
     """Return an interval around a bias-corrected distance that covers the distance of very many clips.
 
     Parameters
@@ -41,8 +39,6 @@ def corrected_interval(
         Fréchet distance as it stands, and its corrected value (:func:`~t2av_bench.metrics.groups.grouped_correction`).
     errors
         Of both (:func:`~t2av_bench.metrics.uncertainty.second_order`).
-    clips_n
-        Number of clips, at least 2.
     confidence
         Share of such intervals that cover, in (0, 1).
 
@@ -55,7 +51,7 @@ def corrected_interval(
     Raises
     ------
     MetricError
-        If the confidence is not between 0 and 1, or there are fewer than two clips.
+        If the confidence is not between 0 and 1.
 
     Notes
     -----
@@ -64,17 +60,15 @@ def corrected_interval(
 
     Examples
     --------
-    >>> low, high = corrected_interval(0.5, 0.4, Errors(0.1, 0.1, first=0.1), clips_n=400)
+    >>> low, high = corrected_interval(0.5, 0.4, Errors(0.1, 0.1, first=0.1, dof=399))
     >>> round(low, 3), round(high, 3)
     (0.223, 0.616)
     """
-    if not 0.0 < confidence < 1.0 or clips_n < 2:
-        raise MetricError(
-            f"an interval needs a confidence between 0 and 1 and at least 2 clips; got {confidence:g} and {clips_n}"
-        )
+    if not 0.0 < confidence < 1.0:
+        raise MetricError(f"the confidence must be between 0 and 1; got {confidence:g}")
     if errors.corrected == 0.0 or score <= 0.0:
         return Interval(corrected, corrected)
-    quantile = float(special.stdtrit(clips_n - 1, (1.0 + confidence) / 2.0))
+    quantile = float(special.stdtrit(errors.dof, (1.0 + confidence) / 2.0))
     growth = errors.first**2 / score
     step = quantile * growth / 2.0
     # √(a + b T) is no less than 0.

@@ -13,25 +13,29 @@ error, with a mean square Q / n, adds to their variance v. The score itself move
 has the variance (v + Q / 2n) / n, the sum of squares gives (v + Q / n) / n, up to twice as much where the two sides are
 near each other for their number of clips. Influences fitted on halves of the clips give (v + 2 Q / n) / n, so the
 excess is known, and half of it is taken off (:func:`second_order`). The corrected score of
-:mod:`t2av_bench.metrics.groups` spreads a little more than the plain one, so 35 % are; the expansion to second order
-gives 50 % and 41 %. ``benchmarks/errors.py`` draws 400 sets each of equal, near and far laws, normal and mixed, with 4
-to 64 windows per dimension, d = 8 to 64, one or four windows a clip: errors of the plain score are 0.91 to 1.16 times
-its spread, where those of first order are 0.93 to 1.8 times; errors of the corrected score 0.92 to 1.15 times its
-spread, and up to 1.3 times for a mixture of three classes at n = 4 d with 16 clips or d = 64.
+:mod:`t2av_bench.metrics.groups` spreads a little more than the plain one: groups that are put together in some halves
+and quarters and not in others weigh unequally in it, to a variance of (v + 0.59 Q / n) / n, so 41 % are.
+
+``benchmarks/errors.py`` draws 400 sets each of equal, near and far laws and of a spectrum, normal and mixed, with 4 to
+64 windows per dimension, d = 8 to 64, one or several windows a clip. Where the correction converges, errors of the
+plain score are 0.91 to 1.15 times its spread, where those of first order are 0.93 to 1.8 times; errors of the
+corrected score are 0.90 to 1.11 times its spread, and 1.2 times for a mixture of three classes with 16 clips, 4 windows
+per dimension and equal or near laws.
 
 What the error does not cover
 -----------------------------
 It is the spread of the score over other clips of the same kind. The score's bias, of order d / n, is another matter: an
-interval around the plain score usually misses the truth. One of ± 1.96 of the corrected score's errors around the
-corrected score covers it in 92 to 98 % of those runs, from 4 d windows on; in 89 to 92 % with 32 clips, or where few
-axes hold most of the variance. That is wherever the correction converges: 64 clips of 4 windows that share half their
-variance are too few for d = 64, and then there is no such error (:func:`~t2av_bench.metrics.groups.converged`). With
-fewer windows than dimensions there is no such interval. A percentile bootstrap is no way out: drawing clips twice
-biases every replicate upwards, and its interval holds neither the score nor the truth.
+interval around the plain score usually misses the truth. That of the corrected score
+(:mod:`t2av_bench.metrics.intervals`) covers it in 92 to 98 % of those runs, ± 1.96 errors in 87 to 99 %.
+There is one wherever the correction converges: 64 clips of 4 windows that share half their variance are too few for
+d = 64, and then there is no such error either (:func:`~t2av_bench.metrics.groups.converged`). With fewer windows than
+dimensions there is no interval at all. A percentile bootstrap is no way out: drawing clips twice biases every replicate
+upwards, and its interval holds neither the score nor the truth.
 
 References
 ----------
-Holm, A simple sequentially rejective multiple test procedure, 1979.
+Satterthwaite, An approximate distribution of estimates of variance components, 1946; Holm, A simple sequentially
+rejective multiple test procedure, 1979.
 """
 
 from __future__ import annotations
@@ -79,11 +83,11 @@ class Difference(NamedTuple):
     value: float
     stderr: float
     p_value: float
-    clips_n: int
+    dof: float
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
         """Return the two-sided confidence interval, from the same t distribution as the p-value."""
-        reach = self.stderr * float(special.stdtrit(self.clips_n - 1, (1.0 + confidence) / 2.0))
+        reach = self.stderr * float(special.stdtrit(self.dof, (1.0 + confidence) / 2.0))
         return self.value - reach, self.value + reach
 
 
@@ -152,11 +156,15 @@ def contributions_stderr(values: Float64Array) -> float:
 
 
 class Errors(NamedTuple):
-    """Standard errors of a score, of its bias-corrected value, and of the score to first order."""
+    """Standard errors of a score, of its bias-corrected value and of the score to first order, and how sure they are.
+
+    ``dof``: degrees of freedom of Student's t for scores in units of the first two; see :func:`second_order`.
+    """
 
     stderr: float
     corrected: float
     first: float
+    dof: float
 
 
 def second_order(values: Float64Array, own_half: Float64Array) -> Errors:
@@ -174,6 +182,9 @@ def second_order(values: Float64Array, own_half: Float64Array) -> Errors:
     -------
     Errors
         Never more than that of first order (:func:`contributions_stderr`), and at least 0.5 and 0.62 times as much.
+        The degrees of freedom are those of the plain score's variance (Satterthwaite), 2 s⁴ / n var(u) with u what each
+        clip adds to it, and at most one less than clips: few where few clips make most of it. s² is the variance of
+        first order; a variance of second order that is too small by chance would call itself all the more unsure.
 
     Raises
     ------
@@ -187,12 +198,16 @@ def second_order(values: Float64Array, own_half: Float64Array) -> Errors:
         )
     first = contributions_stderr(values)
     if first == 0.0:
-        return Errors(0.0, 0.0, 0.0)
+        return Errors(0.0, 0.0, 0.0, count - 1.0)
+    squares = np.square(values - values.mean()) * count / (count - 1)
     # Those of each half add up to zero, so two degrees of freedom are gone.
-    of_halves = float(np.square(own_half).sum()) * count / (count - 2)
-    excess = min(max(of_halves / first**2 - 1.0, 0.0), _LARGEST_EXCESS)
+    of_halves = np.square(own_half) * count / (count - 2)
+    excess = min(max(float(of_halves.sum()) / first**2 - 1.0, 0.0), _LARGEST_EXCESS)
     plain, corrected = (first * float(np.sqrt(1.0 - share * excess)) for share in (_PLAIN_SHARE, _CORRECTED_SHARE))
-    return Errors(plain, corrected, first)
+    terms = (1.0 + _PLAIN_SHARE) * squares - _PLAIN_SHARE * of_halves
+    noise = count * float(np.var(terms, ddof=1))
+    dof = min(2.0 * first**4 / noise, count - 1.0) if noise else count - 1.0
+    return Errors(plain, corrected, first, max(dof, 1.0))
 
 
 def clustered_stderr(influence: Influence, reference_clips: ClipIds, generated_clips: ClipIds) -> float:
@@ -229,8 +244,8 @@ def paired_difference(first: tuple[float, Contributions], second: tuple[float, C
     -------
     Difference
         ``value``: the first score minus the second; ``stderr``; two-sided ``p_value`` of Student's t test of no
-        difference, with one degree of freedom less than clips. What both systems share, above all the reference,
-        cancels clip by clip.
+        difference, with one degree of freedom less than clips, or what :func:`second_order` gives. What both systems
+        share, above all the reference, cancels clip by clip.
 
     Raises
     ------
@@ -241,22 +256,22 @@ def paired_difference(first: tuple[float, Contributions], second: tuple[float, C
     -----
     For a mean over clips this is the paired t test, exactly. For a Fréchet distance it is one to second order where
     both systems have contributions by halves, and to first order elsewhere; then it errs on the safe side, with a
-    standard error too large by up to a factor of √2. Of 400 simulations of two equally good systems with 4 to 16
-    windows per dimension, 3 to 5 % reject at the 5 % level to second order, 0.3 to 2 % to first, and a worse system is
-    found 1.2 to 3 times as often (``test_comparison.py``).
+    standard error too large by up to a factor of √2. ``benchmarks/null_levels.py`` prints how often two equally good
+    systems are told apart at the 5 % level, and how often a worse one is found, by errors of either order.
     """
     if not np.array_equal(first[1].clips, second[1].clips):
         raise MetricError("a paired comparison needs the same clips in both systems")
     value = first[0] - second[0]
-    clips_n = len(first[1].clips)
+    dof = len(first[1].clips) - 1.0
     apart = first[1].values - second[1].values
     if first[1].own_half is None or second[1].own_half is None:
         stderr = contributions_stderr(apart)
     else:
-        stderr = second_order(apart, first[1].own_half - second[1].own_half).stderr
+        errors = second_order(apart, first[1].own_half - second[1].own_half)
+        stderr, dof = errors.stderr, errors.dof
     if stderr == 0.0:
-        return Difference(value, 0.0, 1.0 if value == 0.0 else 0.0, clips_n)
-    return Difference(value, stderr, float(2 * special.stdtr(clips_n - 1, -abs(value) / stderr)), clips_n)
+        return Difference(value, 0.0, 1.0 if value == 0.0 else 0.0, dof)
+    return Difference(value, stderr, float(2 * special.stdtr(dof, -abs(value) / stderr)), dof)
 
 
 def holm(p_values: npt.ArrayLike) -> Float64Array:

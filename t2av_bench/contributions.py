@@ -127,7 +127,7 @@ def _with_stderr(score: Score, whole: Float64Array, own_half: Float64Array | Non
         return score
     if errors.corrected and not converged(score.value, score.corrected, half_split, errors.corrected):
         return replace(score, withheld={**score.withheld, "corrected_stderr": _NOT_CONVERGED})
-    low, high = corrected_interval(score.value, score.corrected, errors, len(whole))
+    low, high = corrected_interval(score.value, score.corrected, errors)
     return replace(score, corrected_stderr=errors.corrected, corrected_low=low, corrected_high=high)
 
 

@@ -53,8 +53,7 @@ def half_maps(
     """Fit the influence functions that errors of second order need.
 
     They are for distances of at least 4 d windows and 8 clips, and as quick as the correction; others keep errors of
-    first order, which are too large rather than too small, and so do indices, where these are 1.0 to 1.2 times the
-    spread.
+    first order, which are too large rather than too small, and so do indices, where these are near the spread.
 
     Parameters
     ----------

@@ -258,7 +258,7 @@ def test_contributions_by_halves_are_those_of_the_rows(monkeypatch: pytest.Monke
     right = replace(plain, corrected=0.5, settings={"half_split_corrected": 0.5})
     judged = with_stderr({"FAD": right}, found)["FAD"]
     assert judged.corrected_stderr == pytest.approx(errors.corrected)
-    interval = corrected_interval(plain.value, 0.5, errors, 40)
+    interval = corrected_interval(plain.value, 0.5, errors)
     assert (judged.corrected_low, judged.corrected_high) == pytest.approx(interval)
     biased = with_stderr({"FAD": replace(right, settings={"half_split_corrected": 50.0})}, found)["FAD"]
     assert (biased.corrected_stderr, biased.corrected_low, biased.corrected_high) == (None, None, None)

@@ -114,7 +114,7 @@ def _wrong_errors(name: str, score: Score, column: Float64Array, own_half: Float
     yield from _disagrees(f"the standard error of {name}", errors.stderr, score.stderr)
     if score.corrected is None or score.corrected_low is None:
         return  # results from before there were intervals took another part of the excess off corrected errors
-    low, high = corrected_interval(score.value, score.corrected, errors, len(column))
+    low, high = corrected_interval(score.value, score.corrected, errors)
     yield from _disagrees(f"the standard error of the corrected {name}", errors.corrected, score.corrected_stderr)
     yield from _disagrees(f"the lower end of the interval of the corrected {name}", low, score.corrected_low)
     yield from _disagrees(f"the upper end of the interval of the corrected {name}", high, score.corrected_high)

@@ -67,7 +67,7 @@ def test_errors_of_second_order_are_held_to_the_table_of_clips():
     column = np.array([values["FAVD"] for values in honest.per_clip.values()])
     errors = second_order(column, 1.2 * column)
     assert errors.stderr < errors.corrected < honest.scores["FAVD"].stderr
-    low, high = corrected_interval(honest.scores["FAVD"].value, 0.1, errors, len(column))
+    low, high = corrected_interval(honest.scores["FAVD"].value, 0.1, errors)
     right = replace(
         honest.scores["FAVD"], stderr=errors.stderr, corrected=0.1, corrected_stderr=errors.corrected,
         corrected_low=low, corrected_high=high,

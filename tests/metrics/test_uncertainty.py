@@ -161,11 +161,22 @@ def test_errors_of_second_order_stay_between_their_bounds() -> None:
         assert first * np.sqrt(0.25) - 1e-12 <= found.stderr <= found.corrected <= found.first == first
         if scale != 1.0 and plain is not None:
             assert found[:2] == pytest.approx((first * plain**0.5, first * corrected**0.5))
-    assert second_order(np.zeros(8), values[:8]) == (0.0, 0.0, 0.0)
+    assert second_order(np.zeros(8), values[:8]) == (0.0, 0.0, 0.0, 7.0)
     with pytest.raises(MetricError, match=r"at least 4 clips, each in a half; got 3 and 3"):
         second_order(np.zeros(3), np.zeros(3))
     with pytest.raises(MetricError, match=r"got 40 and 39"):
         second_order(values, values[:39])
+
+
+def test_few_clips_that_make_most_of_the_variance_leave_few_degrees_of_freedom() -> None:
+    """Of m clips that count alike and others that count for nothing, about as many as m tell the variance."""
+    alike, few = np.tile([1.0, -1.0], 50), np.zeros(100)
+    few[:4] = alike[:4]
+    assert second_order(alike, alike).dof == 99.0
+    assert second_order(few, few).dof == pytest.approx(2 * 4 / (1 - 4 / 100), rel=0.1)
+    normal = np.random.default_rng(0).normal(size=4000)
+    assert second_order(normal - normal.mean(), normal - normal.mean()).dof == pytest.approx(4000, rel=0.1)
+    assert 1.0 <= second_order(few, 9 * few[::-1]).dof <= 99.0
 
 
 def test_errors_of_second_order_do_not_depend_on_the_order_of_rows_and_need_enough_of_them() -> None:
@@ -212,7 +223,7 @@ def test_the_paired_test_keeps_its_level_and_has_power() -> None:
 def test_a_system_does_not_differ_from_itself() -> None:
     x, y = two_sets(30, 30, 3)
     scored = frechet_distance(x, y), clip_contributions(frechet_influence(x, y), np.arange(30), np.arange(30))
-    assert paired_difference(scored, scored) == (0.0, 0.0, 1.0, 30)
+    assert paired_difference(scored, scored) == (0.0, 0.0, 1.0, 29)
     assert paired_difference(scored, scored).interval() == (0.0, 0.0)
 
 
