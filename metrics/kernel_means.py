@@ -42,6 +42,7 @@ class PairMean(NamedTuple):
 
     @property
     def value(self) -> float:
+        """The mean."""
         return float(self.sums.sum() / self.pairs.sum())
 
     def influence(self) -> Float64Array:

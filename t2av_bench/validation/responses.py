@@ -155,8 +155,9 @@ class _Clips:
 
 
 def _less_first(columns: Sequence[Sequence[float] | None]) -> Float64Array:
-    found = np.array(columns, dtype=np.float64)
-    return found - found[0]
+    found: Float64Array = np.array(columns, dtype=np.float64)
+    found -= found[0].copy()
+    return found
 
 
 def _column(metric: str, table: PerClip, clips: Sequence[str]) -> list[float] | None:
