@@ -24,9 +24,8 @@ coverage expects 1 - 2^-k, whatever the dimension.
 Standard errors
 ---------------
 There are none. A score of nearest neighbours has no derivative with respect to a row, and what could stand for it is
-wrong both ways: the spread of the rows' indicators, with all balls held fixed, is too small for precision and about
-half of what it should be for coverage; leaving out each row in turn gives up to three times the spread
-(``benchmarks/companion_errors.py``).
+wrong both ways: the spread of the rows' indicators, with all balls held fixed, is too small, for coverage most; leaving
+out each row in turn gives up to twice the spread of the score (``benchmarks/companion_errors.py``).
 
 Differences from other implementations
 --------------------------------------
