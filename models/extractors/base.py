@@ -25,6 +25,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -219,9 +220,12 @@ class Extractor(ABC):
         """SHA-256 of the weights file, None if the extractor has none."""
         return None
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over name, version, dimension and options: equal fingerprints mean equal embeddings."""
+        """SHA-256 over name, version, dimension and options: equal fingerprints mean equal embeddings.
+
+        Computed once: an extractor's options are not changed after it is made.
+        """
         record = {"name": self.name, "version": self.version, "dim": self.dim, "options": self.options()}
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 

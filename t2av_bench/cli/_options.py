@@ -27,7 +27,9 @@ def on_error_option(what: str) -> Callable[[_Command], _Command]:
 
 def workers_option(what: str = "Loader processes", usual: int | None = None) -> Callable[[_Command], _Command]:
     """Return the option ``--num-workers``: ``what`` they are, and how many there ``usual`` are, None for the cores."""
-    shown = f"{what}; with 0 a damaged file can crash the run." + ("" if usual else "  [default: one per core, at most 8]")
+    shown = f"{what}; with 0 a damaged file can crash the run." + (
+        "" if usual else "  [default: one per core, at most 8]"
+    )
     return click.option(
         "--num-workers", type=click.IntRange(0), default=usual, show_default=usual is not None, help=shown
     )
