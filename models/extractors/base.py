@@ -7,8 +7,9 @@ batch of such rows, of any clips, into float32 embeddings.
 
 Windows and frames
 ------------------
-Window-level extractors cut a clip at the times of :mod:`t2av_bench.models.extractors.windows`. Envelopes, such as onset strength and motion energy, have a row every ``1 / rate_hz`` seconds instead: row *i* belongs
-to the time ``i / rate_hz`` of the clip, and their count too depends on the nominal duration alone.
+Window-level extractors cut a clip at the times of :mod:`t2av_bench.models.extractors.windows`. Envelopes, such as
+onset strength and motion energy, have a row every ``1 / rate_hz`` seconds instead: row *i* belongs to the time ``i /
+rate_hz`` of the clip, and their count too depends on the nominal duration alone.
 """
 
 from __future__ import annotations
