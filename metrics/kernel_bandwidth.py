@@ -16,7 +16,7 @@ from t2av_bench.metrics.distances import checked_sides, row_blocks, squared_dist
 from t2av_bench.metrics.stats import Float64Array
 
 MEDIAN_ROWS = 4096
-_HASHED_ROWS = 1024  # at a time
+_BLOCK_ROWS = 1024
 
 
 def median_rows_n(rows_n: int) -> int:
@@ -53,11 +53,43 @@ def median_distance(rows: npt.ArrayLike, *, seed: int = 0) -> float:
     array = array - array.mean(axis=0)
     if len(array) > MEDIAN_ROWS:
         array = array[_drawn(array, MEDIAN_ROWS, seed)]
-    first, second = np.triu_indices(len(array), k=1)
-    squared = squared_distances(array, array)[first, second]
-    middle = np.argpartition(squared, (len(squared) - 1) // 2)[(len(squared) - 1) // 2]
+    first, second = _middle_pair(array)
     # That pair's distance once more, without the rounding of the matrix product: exactly 0 for equal rows.
-    return float(np.linalg.norm(array[first[middle]] - array[second[middle]]))
+    return float(np.linalg.norm(array[first] - array[second]))
+
+
+def _middle_pair(rows: Float64Array) -> tuple[int, int]:
+    """Return two different rows whose distance is the lower median of all such distances.
+
+    Only distances within a bracket are held, which some of the rows have guessed; all of them if the guess was wrong.
+    """
+    n = len(rows)
+    rank, blocks = (n * (n - 1) // 2 - 1) // 2, list(row_blocks(n, _BLOCK_ROWS))
+    for low, high in (_bracket(rows), (0.0, np.inf)):
+        below, distances, pairs = 0, [], []
+        for number, first in enumerate(blocks):
+            for second in blocks[number:]:
+                squared = squared_distances(rows[first], rows[second])
+                if first == second:
+                    squared[np.tril_indices(len(squared))] = np.nan  # each pair once, and no row with itself
+                below += int(np.count_nonzero(squared < low))
+                i, j = np.nonzero((squared >= low) & (squared <= high))
+                distances.append(squared[i, j])
+                pairs.append((i + first.start) * n + (j + second.start))
+        held = np.concatenate(distances)
+        if below <= rank < below + len(held):
+            break
+    middle = np.concatenate(pairs)[np.argpartition(held, rank - below)[rank - below]]
+    return int(middle // n), int(middle % n)
+
+
+def _bracket(rows: Float64Array) -> tuple[float, float]:
+    """Guess squared distances below and above the median one, from rows that lie evenly among all."""
+    if len(rows) <= _BLOCK_ROWS:
+        return 0.0, np.inf
+    some = rows[:: len(rows) // (_BLOCK_ROWS // 2)]
+    squared = np.sort(squared_distances(some, some)[np.triu_indices(len(some), k=1)])
+    return float(squared[int(0.45 * len(squared))]), float(squared[int(0.55 * len(squared))])
 
 
 def _drawn(rows: Float64Array, count: int, seed: int) -> npt.NDArray[np.intp]:
@@ -69,7 +101,7 @@ def _drawn(rows: Float64Array, count: int, seed: int) -> npt.NDArray[np.intp]:
     scale = float(np.sqrt(np.square(rows).mean())) * 1e-3 or 1.0
     factors = np.random.default_rng(seed).integers(2**64, size=rows.shape[1], dtype=np.uint64) | np.uint64(1)
     hashes = np.empty(len(rows), dtype=np.uint64)
-    for block in row_blocks(len(rows), _HASHED_ROWS):
+    for block in row_blocks(len(rows), _BLOCK_ROWS):
         steps = np.rint(rows[block] / scale).clip(-(2.0**62), 2.0**62).astype(np.int64)
         hashes[block] = (steps.view(np.uint64) * factors).sum(axis=1, dtype=np.uint64)
     order = np.argsort(hashes, kind="stable")

@@ -6,7 +6,8 @@ the lookup saves, so the hash of a file, and what checking it found, are remembe
 
 A folder holds ``entries/ab/<key>.npy`` and ``files/ab/<key>.json``. Every file is written under a temporary name in
 ``partial/`` and renamed: a killed run leaves no half entry, and runs on several machines may share a folder, without
-locks. An entry that cannot be read, or has another shape than expected, counts as absent and is computed again.
+locks. An entry that cannot be read, has another shape than expected, or whose numbers do not have the checksum (CRC-32)
+that stands behind them, counts as absent and is computed again. Entries of earlier versions have none and are read.
 
 An evaluation asks for each entry several times: whether it is there, then once in every pass over the clips. The first
 question is answered from the file's size alone, each reading is one call, and what was read or written last stays in
@@ -21,6 +22,7 @@ import json
 import os
 import stat
 import threading
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,6 +38,7 @@ from t2av_bench.files import hash_stream, reading, remove_leftovers, replacing
 
 Float32Array = npt.NDArray[np.float32]
 
+_CHECKSUM_BYTES = 4
 MEMORY_BYTES = 64 << 20
 """How much of the entries a cache keeps in memory. All of a few thousand clips with small features; more would let the
 memory of a run grow with its clips, for files that the operating system keeps at hand anyway."""
@@ -69,7 +72,7 @@ class EmbeddingCache:
             found = os.stat(self._entry(key))
         except OSError:
             return False
-        whole = stat.S_ISREG(found.st_mode) and found.st_size == _file_bytes(shape)
+        whole = stat.S_ISREG(found.st_mode) and _file_bytes(shape) - found.st_size in (0, _CHECKSUM_BYTES)
         # Another version of NumPy writes headers of another length.
         return whole or self.load(key, shape) is not None
 
@@ -92,7 +95,9 @@ class EmbeddingCache:
         """
         rows = np.array(array, dtype="<f4", order="C")
         rows.flags.writeable = False
-        self._write(self._path("entries", key, ".npy"), lambda file: file.write(_npy_header(rows.shape) + rows.data))
+        # NumPy reads as many numbers as the header says, and not what stands behind them.
+        content = _npy_header(rows.shape) + rows.data + _checksum(rows.data)
+        self._write(self._path("entries", key, ".npy"), lambda file: file.write(content))
         self._memory.put(key, rows)
 
     def recall(self, key: str) -> dict[str, Any] | None:
@@ -180,7 +185,11 @@ def _npy_header(shape: tuple[int, ...]) -> bytes:
 
 
 def _file_bytes(shape: tuple[int, int]) -> int:
-    return len(_npy_header(shape)) + 4 * shape[0] * shape[1]
+    return len(_npy_header(shape)) + 4 * shape[0] * shape[1] + _CHECKSUM_BYTES
+
+
+def _checksum(numbers: bytes | memoryview) -> bytes:
+    return zlib.crc32(numbers).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def _read_entry(path: str, shape: tuple[int, int]) -> Float32Array | None:
@@ -193,9 +202,11 @@ def _read_entry(path: str, shape: tuple[int, int]) -> Float32Array | None:
         return None
     if not content.startswith(header):
         header = _other_header(content, shape)
-    if not header or len(content) != len(header) + 4 * shape[0] * shape[1]:
+    numbers_end = len(header) + 4 * shape[0] * shape[1]
+    numbers, checksum = memoryview(content)[len(header) : numbers_end], content[numbers_end:]
+    if not header or len(content) < numbers_end or checksum not in (b"", _checksum(numbers)):
         return None
-    rows = np.frombuffer(content, "<f4", offset=len(header)).reshape(shape)
+    rows = np.frombuffer(content, "<f4", count=shape[0] * shape[1], offset=len(header)).reshape(shape)
     return rows if bool(np.isfinite(rows).all()) else None
 
 

@@ -19,7 +19,7 @@ from t2av_bench.workers import JobFailure, run_jobs
 CHECK_VERSION = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileNeed:
     """What a clip needs of a file.
 

@@ -131,14 +131,6 @@ def _with_stderr(score: Score, whole: Float64Array, own_half: Float64Array | Non
     return replace(score, corrected_stderr=errors.corrected, corrected_low=low, corrected_high=high)
 
 
-def by_clip(clips: Sequence[ClipJobs], numbers: Mapping[str, Float64Array]) -> dict[str, dict[str, float]]:
-    """Return one number per score and clip as clip id to score name to number, without those that are NaN."""
-    return {
-        clip.clip_id: {name: float(values[i]) for name, values in numbers.items() if not np.isnan(values[i])}
-        for i, clip in enumerate(clips)
-    }
-
-
 def _variance(spec: MetricSpec, reference: SideStats, balance: Balance | None) -> float:
     return score_stats(spec, reference.of(spec), balance).total_variance
 

@@ -33,6 +33,9 @@ from t2av_bench.workers import JobFailure, failure_of, run_jobs
 Float32Array = npt.NDArray[np.float32]
 Inputs = npt.NDArray[Any]
 
+EARLY_BYTES = 64 << 20
+"""How much may be loaded for a network that is still being built."""
+
 
 @dataclass(frozen=True, slots=True)  # there are ten of them per clip
 class EmbeddingJob:
@@ -185,7 +188,10 @@ def _checked(extractor: Extractor, source: ClipSource) -> Inputs:
 
 
 class _Line:
-    """The way of all clips through one pass: its network is let go of after the last one."""
+    """The way of all clips through one pass: its network is let go of after the last one.
+
+    While the network is built, clips are collected, so that the workers need not wait for it.
+    """
 
     def __init__(
         self, extractors: Sequence[Extractor], batch_size: int, cache: EmbeddingCache, beside: ThreadPoolExecutor
@@ -194,22 +200,35 @@ class _Line:
         self._warm: Future[None] = beside.submit(extractors[0].warm_up)
         self._make: Callable[[], Batcher] = partial(Batcher, extractors, batch_size, cache)
         self._batcher: Batcher | None = None
+        self._early: list[tuple[Sequence[str | None], Inputs]] = []
+        self._early_bytes = 0
 
     def take(self, keys: Sequence[str | None], inputs: Inputs | JobFailure, failures: dict[str, str]) -> None:
         """Embed one clip, or note why that cannot be done."""
         if isinstance(inputs, JobFailure):
             failures.update({key: inputs.reason for key in keys if key is not None})
         else:
-            self._warm.result()
-            if self._batcher is None:
-                self._batcher = self._make()
-            self._batcher.add(keys, inputs)
+            self._early.append((keys, inputs))
+            self._early_bytes += inputs.nbytes
+            if self._warm.done() or self._early_bytes > EARLY_BYTES:
+                self._embed()
         self.left_n -= 1
         if self.left_n == 0:
             self.finish(failures)
 
+    def _embed(self) -> None:
+        """Hand on what has been loaded, once the network is there."""
+        self._warm.result()
+        early, self._early, self._early_bytes = self._early, [], 0
+        if self._batcher is None:
+            self._batcher = self._make()
+        for keys, inputs in early:
+            self._batcher.add(keys, inputs)
+
     def finish(self, failures: dict[str, str]) -> None:
         """Embed what is left."""
+        if self._early and not (self._warm.done() and self._warm.exception()):
+            self._embed()
         batcher, self._batcher = self._batcher, None
         if batcher is not None:
             batcher.finish()

@@ -2,8 +2,7 @@
 
 ::
 
-    Manifest ─► match predictions ─► check every file ─► embed reference + predictions ─► statistics ─► Fréchet scores
-    ─► alignment indices ─► contributions of clips, standard errors ─► companion scores ─► Result
+    Manifest ─► match predictions ─► check every file ─► embed reference + predictions ─► scores ─► Result
 
 With a reference pack the reference is neither checked nor embedded: its embeddings are read from the pack.
 
@@ -17,28 +16,23 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from t2av_bench._version import __version__
 from t2av_bench.accelerated import large_matrices_on
-from t2av_bench.alignment import with_indices
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.companions.peers import measures_of
-from t2av_bench.companions.scores import cached_clips, score_companions
-from t2av_bench.companions.synchrony import shuffled_note
-from t2av_bench.contributions import by_clip, clip_contributions, with_stderr
 from t2av_bench.distributed import ALONE, Processes, same_outcome
-from t2av_bench.distributed.shares import Station, check_everywhere, default_workers, embed_everywhere
+from t2av_bench.distributed.shares import Station, check_everywhere, embed_everywhere
 from t2av_bench.environment import environment
 from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
-from t2av_bench.extraction import DEFAULT_MANIFEST, MODALITIES, default_features, make_extractors
+from t2av_bench.extraction import DEFAULT_MANIFEST, MODALITIES, make_extractors, protocol_for
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
-from t2av_bench.metrics.groups import clip_number, grouped_by_number
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.models.extractors.arithmetic import FULL
 from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.references import PackCache, PackReferences, open_for, packed_choices
+from t2av_bench.per_clip import ClipNumbers
 from t2av_bench.planning import (
     MediaReferences,
     References,
@@ -49,10 +43,11 @@ from t2av_bench.planning import (
     file_needs,
     too_short_clips,
 )
-from t2av_bench.predictions import match_predictions
-from t2av_bench.protocol import OURS, make_protocol
+from t2av_bench.predictions import Matching, match_predictions
+from t2av_bench.protocol import OURS
 from t2av_bench.records import (
     extractor_record,
+    file_counts,
     file_notes,
     manifest_record,
     not_comparable_reasons,
@@ -62,9 +57,9 @@ from t2av_bench.records import (
     protocol_notes,
 )
 from t2av_bench.results import Result
-from t2av_bench.scoring import GroupedStats, sample_notes, score_all
+from t2av_bench.scorecard import Scorecard, score_clips, score_notes
 from t2av_bench.threads import few_threads_for_small_matrices
-from t2av_bench.uncertainty import Uncertainty, groups_wanted, half_maps, uncertainty_notes, with_bias
+from t2av_bench.uncertainty import Uncertainty
 
 OnError = Literal["fail", "skip"]
 
@@ -176,24 +171,20 @@ def evaluate(
     cache = EmbeddingCache(cache_dir or home() / "embeddings")
     pack = None if reference_pack is None else open_for(reference_pack, benchmark, data_dir, cache)
     events = (pack and pack.event_times()) or event_times(benchmark)
-    choices = make_protocol(
-        name=protocol,
-        features=features or default_features(benchmark, protocol),
-        metrics=list(metrics) if metrics else None,
-        pooling=pooling,
-        weights=weights,
-        seed=seed,
-        known=("events",) if events is not None else (),
-    )
+    choices = protocol_for(
+        benchmark, name=protocol, features=features, metrics=metrics, pooling=pooling, weights=weights, seed=seed,
+        has_events=events is not None,
+    )  # fmt: skip
     _check_options(on_error, uncertainty, batch_size, num_workers)
-    workers_n = default_workers(processes) if num_workers is None else num_workers
     unpacked: dict[str, str] = {}
     if pack is not None:
         choices, unpacked = packed_choices(choices, pack, asked=metrics)
         cache = PackCache(cache.folder, pack)
     embedded = MODALITIES if pack is None else ("audio", "text") if captions else ("audio",)
     extractors = make_extractors(choices, processes.device(device), embedded, precision=precision, compile=compile)
-    station = Station(cache, list(extractors.values()), batch_size, workers_n, progress and processes.leads)
+    station = Station.of(
+        processes, cache, extractors.values(), batch_size=batch_size, num_workers=num_workers, progress=progress
+    )
     if not processes.leads:
         served: Result = processes.serve(station)
         return served
@@ -201,16 +192,12 @@ def evaluate(
     clips = list(benchmark.clips())
     matching = match_predictions(clips, pred_dir)
     references = _references(benchmark, clips, data_dir, pack, extractors)
-    problems = [*too_short_clips(clips, extractors), *matching.problems, *references.problems]
-    given = [clip._replace(caption=captions[clip.clip_id]) for clip in clips if captions and clip.clip_id in captions]
-    for captioned in (references.uncaptioned(clips), given):
-        problems += caption_problems(captioned, extractors, cache)
-
-    needs = file_needs(clips, references, matching, extractors)
-    checked = references.reported(check_everywhere(needs, station, processes), matching)
+    problems = _problems_at_sight(clips, matching, references, captions or {}, extractors, cache)
+    checked = check_everywhere(file_needs(clips, references, matching, extractors), station, processes)
+    checked = references.reported(checked, matching)
     problems += checked.problems
-    scored = _settle(clips, problems, on_error)
 
+    scored = _settle(clips, problems, on_error)
     jobs = [clip_jobs(clip, references, matching, checked, extractors, captions or {}) for clip in scored]
     failures = embed_everywhere(all_jobs(jobs), station, processes)
     if failures:
@@ -221,55 +208,60 @@ def evaluate(
 
     dim = sum(extractor.dim for extractor in extractors.values())
     with few_threads_for_small_matrices(dim, processes.local_n), large_matrices_on(processes.device(device), dim):
-        groups = grouped_by_number([clip_number(job.clip_id) for job in jobs], groups_wanted(uncertainty), seed)
-        reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
-        generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
-        sides = reference.whole, generated.whole
-        influence = uncertainty != "none"
-        plain = score_all(choices, *sides, len(scored), influence=influence)
-        plain = with_indices(plain, choices, jobs, cache, sides, seed, influence=influence)
-        judged = with_bias(plain.scores, (reference, generated), plain.balance, uncertainty, seed)
-        halves = half_maps(plain, (reference, generated), groups, uncertainty)
-        found = clip_contributions(jobs, cache, choices.pooling, sides, plain, halves)
-        clip_set = cached_clips(scored, jobs, cache, choices.pooling, plain.balance, events)
-        companions = score_companions(choices.metrics, clip_set, seed, extractors, measures=measures_of(choices))
-    scores = choices.in_order(with_stderr(judged, found), companions.scores)
-    contributions = choices.in_order(found.whole, companions.contributions)
-
-    return Result(
-        scores=scores,
-        absent=choices.in_order(plain.absent, companions.absent) | unpacked | not_offered(choices),
+        found = score_clips(
+            scored, jobs, cache, choices, extractors, events=events, uncertainty=uncertainty, seed=seed
+        )  # fmt: skip
+    found = found._replace(absent=found.absent | unpacked | not_offered(choices))
+    return _result(
+        found,
+        [clip.clip_id for clip in scored],
         system={"name": system or Path(pred_dir).resolve().name or "system", "description": description},
         manifest=manifest_record(benchmark),
         protocol=choices.to_json(),
         extractors={part: extractor_record(extractor) for part, extractor in extractors.items()},
-        counts={
-            "clips": len(clips),
-            "scored": len(scored),
-            "unknown_files": len(matching.unknown),
-            "padded_files": checked.padded_n,
-            "silent_references": checked.silent_n,
-        },
+        counts=file_counts(len(clips), len(scored), matching, checked),
         problems=[vars(problem) for problem in problems],
-        not_comparable_because=not_comparable_reasons(benchmark, choices, extractors, len(scored), len(clips))
-        + (["the generated side has other captions"] if captions else []),
-        notes=[
-            *protocol_notes(choices),
-            *pack_notes(pack),
-            *sample_notes(scores),
-            *uncertainty_notes(scores),
-            *shuffled_note(scores),
-            *file_notes(matching, checked),
-        ],
+        not_comparable_because=not_comparable_reasons(
+            benchmark, choices, extractors, len(scored), len(clips), own_captions=bool(captions)
+        ),
+        notes=[*protocol_notes(choices), *pack_notes(pack), *score_notes(found.scores), *file_notes(matching, checked)],
         environment=environment(device),
         seed=seed,
+        reference_pack=None if pack is None else pack_record(pack),
+    )
+
+
+def _problems_at_sight(
+    clips: Sequence[Clip],
+    matching: Matching,
+    references: References,
+    captions: Mapping[str, str],
+    extractors: dict[str, Extractor],
+    cache: EmbeddingCache,
+) -> list[Problem]:
+    """List what can be seen to be wrong before a file is read."""
+    given = [clip._replace(caption=captions[clip.clip_id]) for clip in clips if clip.clip_id in captions]
+    return [
+        *too_short_clips(clips, extractors),
+        *matching.problems,
+        *references.problems,
+        *caption_problems(references.uncaptioned(clips), extractors, cache),
+        *caption_problems(given, extractors, cache),
+    ]
+
+
+def _result(found: Scorecard, clip_ids: Sequence[str], **records: Any) -> Result:
+    """Return scores and records as a result of this moment and this command."""
+    return Result(
+        scores=found.scores,
+        absent=found.absent,
+        per_clip=ClipNumbers(clip_ids, found.contributions),
+        clip_halves=ClipNumbers(clip_ids, found.own_half),
+        clip_values=ClipNumbers(clip_ids, found.clip_values),
         command=shlex.join(sys.argv),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool_version=__version__,
-        per_clip=by_clip(jobs, contributions),
-        clip_halves=by_clip(jobs, choices.in_order(found.own_half, companions.own_half)),
-        clip_values=by_clip(jobs, companions.clip_values),
-        reference_pack=None if pack is None else pack_record(pack),
+        **records,
     )
 
 

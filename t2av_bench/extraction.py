@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from t2av_bench.errors import UsageError
@@ -10,7 +10,7 @@ from t2av_bench.manifests import Manifest
 from t2av_bench.models.extractors import Extractor, get_extractor
 from t2av_bench.models.extractors.arithmetic import FULL, check_precision
 from t2av_bench.models.extractors.network import NetworkExtractor
-from t2av_bench.protocol import OURS, Protocol
+from t2av_bench.protocol import OURS, Protocol, make_protocol
 
 DEFAULT_MANIFEST = "t2av-mini"
 MODALITIES = ("audio", "video", "text")
@@ -24,6 +24,44 @@ def default_features(benchmark: Manifest, protocol: str = OURS) -> str | None:
     if protocol != OURS:
         return None
     return "lite" if benchmark.name == DEFAULT_MANIFEST else "paper"
+
+
+def protocol_for(
+    benchmark: Manifest,
+    *,
+    name: str,
+    features: str | None,
+    metrics: Sequence[str] | None,
+    weights: str,
+    seed: int,
+    pooling: str = "window",
+    has_events: bool,
+) -> Protocol:
+    """Return a user's choices about a manifest as a protocol, with the features that are the default there.
+
+    Parameters
+    ----------
+    benchmark
+        The manifest.
+    name, features, metrics, weights, seed, pooling
+        As in :func:`t2av_bench.evaluate`.
+    has_events
+        Whether it is known when the events of its clips are.
+
+    Raises
+    ------
+    UsageError
+        As :func:`~t2av_bench.protocol.make_protocol`.
+    """
+    return make_protocol(
+        name=name,
+        features=features or default_features(benchmark, name),
+        metrics=list(metrics) if metrics else None,
+        pooling=pooling,
+        weights=weights,
+        seed=seed,
+        known=("events",) if has_events else (),
+    )
 
 
 def make_extractors(

@@ -174,11 +174,12 @@ def _machine() -> str:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside ``path`` that takes its place at the end, unless something goes wrong.
 
-    What lay there before is deleted then.
+    What lay there before is deleted then, and what killed runs have left beside it at once.
     """
-    mark = uuid.uuid4().hex
-    temporary, old = (path.with_name(f".{path.name}.{mark}.{end}") for end in ("part", "old"))
-    temporary.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(path.parent, path)
+    temporary, old = temporary_path(path), temporary_path(path)
+    temporary.mkdir()
     try:
         yield temporary
         if path.exists():

@@ -12,17 +12,49 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from t2av_bench.delimited import read_table
 from t2av_bench.errors import ResultError, TableError, quoted
 
-PerClip = dict[str, dict[str, float]]
+PerClip = Mapping[str, Mapping[str, float]]
 """Clip id to score name to number, in the unit of the score."""
 _VALUE = " value"
 _HALF = " half"
+
+
+class ClipNumbers(Mapping[str, dict[str, float]]):
+    """Clip id to score name to number, made when asked for: a dictionary per clip would take a kilobyte each.
+
+    Parameters
+    ----------
+    clip_ids
+        The clips, each once.
+    columns
+        Score name to one number per clip; NaN where a clip has none.
+    """
+
+    def __init__(self, clip_ids: Sequence[str], columns: Mapping[str, npt.NDArray[np.float64]]) -> None:
+        self._places = {clip_id: place for place, clip_id in enumerate(clip_ids)}
+        self._columns = dict(columns)
+
+    def __getitem__(self, clip_id: str) -> dict[str, float]:
+        place = self._places[clip_id]
+        return {name: float(values[place]) for name, values in self._columns.items() if not np.isnan(values[place])}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 class ClipTable(NamedTuple):
@@ -47,10 +79,12 @@ def per_clip_csv(table: ClipTable, scores: Sequence[str]) -> str:
     """Return the table as CSV: a row per clip; scores in the order given."""
     first: Mapping[str, float] = next(iter(table.contributions.values()), {})
     names = [name for name in scores if name in first]
-    valued = [name for name in scores if any(name in values for values in table.values.values())]
+    have_values = {name for values in table.values.values() for name in values}
+    valued = [name for name in scores if name in have_values]
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    halved = [name for name in names if any(name in own for own in table.own_half.values())]
+    have_halves = {name for own in table.own_half.values() for name in own}
+    halved = [name for name in names if name in have_halves]
     writer.writerow(["clip_id", *names, *(name + _HALF for name in halved), *(name + _VALUE for name in valued)])
     for clip_id, contributions in table.contributions.items():
         halves, own = table.own_half.get(clip_id, {}), table.values.get(clip_id, {})
@@ -117,7 +151,9 @@ def _find(result: Path, name: str) -> Path:
 
 
 def _parsed(path: Path, scores: Sequence[str]) -> ClipTable:
-    parsed = ClipTable({}, {}, {})
+    contributions: dict[str, dict[str, float]] = {}
+    own_half: dict[str, dict[str, float]] = {}
+    values: dict[str, dict[str, float]] = {}
     try:
         table = read_table(path, ["clip_id"])
         columns = [column for column in table.columns if column != "clip_id"]
@@ -130,14 +166,14 @@ def _parsed(path: Path, scores: Sequence[str]) -> ClipTable:
         valued = [column for column in columns if column.endswith(_VALUE)]
         for row in table.rows:
             clip_id = row.cells["clip_id"]
-            if clip_id in parsed.contributions:
+            if clip_id in contributions:
                 raise ResultError(f"{table.at(row, 'clip_id')}: {quoted(clip_id)} stands there twice")
-            parsed.contributions[clip_id] = {name: table.number(row, name) for name in names}
+            contributions[clip_id] = {name: table.number(row, name) for name in names}
             if halved:
-                parsed.own_half[clip_id] = {c.removesuffix(_HALF): table.number(row, c) for c in halved}
+                own_half[clip_id] = {c.removesuffix(_HALF): table.number(row, c) for c in halved}
             own = {c.removesuffix(_VALUE): table.number(row, c) for c in valued if row.cells[c]}
             if own:
-                parsed.values[clip_id] = own
+                values[clip_id] = own
     except TableError as error:
         raise ResultError(str(error)) from error
-    return parsed
+    return ClipTable(contributions, own_half, values)

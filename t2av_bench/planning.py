@@ -16,6 +16,7 @@ from t2av_bench.naming import locate_media
 from t2av_bench.predictions import Matching
 from t2av_bench.scoring import ClipJobs
 
+_NO_FILE = Path()
 _SHORTEST_S = {"window": 0.975, "segment": 0.64}
 
 
@@ -76,7 +77,7 @@ class MediaReferences:
     def jobs(self, clip: Clip, checked: CheckReport, extractors: Mapping[str, Extractor]) -> dict[str, EmbeddingJob]:
         """Say under which key each part lies in the cache."""
         path = self.media[clip.clip_id]
-        return {part: _job(clip, extractor, path, clip.start_s, checked) for part, extractor in extractors.items()}
+        return _jobs(clip, extractors, path, clip.start_s, checked)
 
     def beside(self, job: EmbeddingJob) -> EmbeddingJob:
         """Return the job itself."""
@@ -134,14 +135,20 @@ def caption_problems(clips: Sequence[Clip], extractors: dict[str, Extractor], ca
 def _caption_job(clip: Clip, extractor: Extractor) -> EmbeddingJob:
     # A caption has no range; its embedding serves every clip with the same words.
     key = entry_key(text_sha256(clip.caption), 0.0, 0.0, extractor.fingerprint)
-    return EmbeddingJob(key, extractor, ClipSource(Path(), 0.0, 0.0, clip.caption))
+    return EmbeddingJob(key, extractor, ClipSource(_NO_FILE, 0.0, 0.0, clip.caption))
 
 
-def _job(clip: Clip, extractor: Extractor, path: Path, start_s: float, checked: CheckReport) -> EmbeddingJob:
-    if extractor.modality == "text":
-        return _caption_job(clip, extractor)
-    key = entry_key(checked.contents[path], start_s, clip.duration_s, extractor.fingerprint)
-    return EmbeddingJob(key, extractor, ClipSource(path, start_s, clip.duration_s, state=checked.states[path]))
+def _jobs(
+    clip: Clip, extractors: Mapping[str, Extractor], path: Path, start_s: float, checked: CheckReport
+) -> dict[str, EmbeddingJob]:
+    """Return the jobs of one clip's file and caption, by part; those of the file share what says where it is."""
+    content, source = checked.contents[path], ClipSource(path, start_s, clip.duration_s, state=checked.states[path])
+    return {
+        part: _caption_job(clip, extractor)
+        if extractor.modality == "text"
+        else EmbeddingJob(entry_key(content, start_s, clip.duration_s, extractor.fingerprint), extractor, source)
+        for part, extractor in extractors.items()
+    }
 
 
 def clip_jobs(
@@ -158,11 +165,9 @@ def clip_jobs(
     """
     given = clip._replace(caption=captions.get(clip.clip_id, clip.caption))
     own = ("audio", "text") if clip.clip_id in captions else ("audio",)
-    side = {
-        part: references.beside(_job(given, extractor, matching.files[clip.clip_id], 0.0, checked))
-        for part, extractor in extractors.items()
-        if extractor.modality in own
-    }
+    heard = {part: extractor for part, extractor in extractors.items() if extractor.modality in own}
+    jobs = _jobs(given, heard, matching.files[clip.clip_id], 0.0, checked)
+    side = {part: references.beside(job) for part, job in jobs.items()}
     return ClipJobs(clip.clip_id, references.jobs(clip, checked, extractors), side)
 
 

@@ -55,9 +55,18 @@ def pack_notes(pack: ReferencePack | None) -> list[str]:
 
 
 def not_comparable_reasons(
-    benchmark: Manifest, protocol: Protocol, extractors: dict[str, Extractor], scored_n: int, clips_n: int
+    benchmark: Manifest,
+    protocol: Protocol,
+    extractors: dict[str, Extractor],
+    scored_n: int,
+    clips_n: int,
+    *,
+    own_captions: bool,
 ) -> list[str]:
-    """List what speaks against putting the result beside others on a leaderboard."""
+    """List what speaks against putting the result beside others on a leaderboard.
+
+    ``own_captions`` says whether other captions than the manifest's stand on the generated side.
+    """
     reasons = []
     if protocol.preset is not None:
         reasons.append(f"the protocol is that of {protocol.preset.project}, not t2av-bench/1")
@@ -69,12 +78,23 @@ def not_comparable_reasons(
     if not benchmark.official:
         reasons.append(f"the manifest {benchmark.name} is the user's own")
     reasons += filter(None, [incomplete(scored_n, clips_n)])
-    return reasons
+    return reasons + (["the generated side has other captions"] if own_captions else [])
 
 
 def incomplete(scored_n: int, clips_n: int) -> str:
     """Return why a result that leaves clips out is not comparable; empty if it leaves none out."""
     return f"incomplete: {clips_n - scored_n} of {clips_n} clips were left out" if scored_n < clips_n else ""
+
+
+def file_counts(clips_n: int, scored_n: int, matching: Matching, checked: CheckReport) -> dict[str, int]:
+    """Return how many clips there are and are scored, and how many files were unusual."""
+    return {
+        "clips": clips_n,
+        "scored": scored_n,
+        "unknown_files": len(matching.unknown),
+        "padded_files": checked.padded_n,
+        "silent_references": checked.silent_n,
+    }
 
 
 def file_notes(matching: Matching, checked: CheckReport) -> list[str]:

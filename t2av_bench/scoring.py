@@ -25,7 +25,7 @@ JOINT_PARTS = ("audio", "video", "text")
 FRECHET_PARTS = (*JOINT_PARTS, "clip_audio")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ClipJobs:
     """Where one clip's embeddings are, by part, on both sides.
 

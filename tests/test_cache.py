@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -80,7 +81,26 @@ def test_the_files_are_numpys_own(cache: EmbeddingCache):
         np.testing.assert_array_equal(np.load(entry(cache)), rows)
         plain = io.BytesIO()
         np.save(plain, rows)
-        assert entry(cache).read_bytes() == plain.getvalue()
+        assert entry(cache).read_bytes() == plain.getvalue() + zlib.crc32(rows.tobytes()).to_bytes(4, "little")
+
+
+def test_numbers_that_changed_on_the_disk_and_are_still_numbers_are_noticed(cache: EmbeddingCache):
+    cache.store(KEY, ROWS)
+    content = bytearray(entry(cache).read_bytes())
+    for place in (-ROWS.nbytes - 4, -5, -1):  # the first and the last number, the checksum
+        changed = bytearray(content)
+        changed[place] ^= 1
+        entry(cache).write_bytes(changed)
+        assert fresh(cache).load(KEY, (2, 3)) is None
+
+
+def test_entries_of_earlier_versions_have_no_checksum_and_are_read(cache: EmbeddingCache):
+    cache.store(KEY, np.zeros((2, 3), np.float32))
+    np.save(entry(cache), ROWS)
+    assert fresh(cache).holds(KEY, (2, 3))
+    found = fresh(cache).load(KEY, (2, 3))
+    assert found is not None
+    np.testing.assert_array_equal(found, ROWS)
 
 
 def test_headers_of_another_numpy_are_read(cache: EmbeddingCache):

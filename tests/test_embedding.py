@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -272,6 +273,53 @@ def test_what_was_loaded_before_an_error_is_still_embedded_and_kept(tmp_path: Pa
     with pytest.raises(KeyboardInterrupt):
         embed(jobs, cache, batch_size=100)
     assert len(list(read_embeddings(jobs[:2], cache))) == 2
+
+
+class Slow(Counting):
+    """Its network is there only once so many clips have been loaded."""
+
+    def __init__(self, clips_n: int) -> None:
+        super().__init__()
+        self.loaded_n, self.clips_n, self.enough = 0, clips_n, threading.Event()
+
+    def windows(self, samples: np.ndarray, duration_s: float) -> np.ndarray:
+        self.loaded_n += 1
+        if self.loaded_n == self.clips_n:
+            self.enough.set()
+        return super().windows(samples, duration_s)
+
+    def warm_up(self) -> None:
+        assert self.enough.wait(60.0), "loading waited for the network"
+
+
+def test_clips_are_loaded_while_the_network_is_built(tmp_path: Path, cache: EmbeddingCache):
+    jobs = make_jobs(tmp_path, Slow(3), [4, 4, 4, 4])
+    assert embed(jobs, cache) == {}
+    for i, rows in enumerate(read_embeddings(jobs, cache)):
+        np.testing.assert_allclose(rows[:, 0], i / 100, rtol=1e-5)
+
+
+def test_only_so_much_is_loaded_while_the_network_is_built(
+    tmp_path: Path, cache: EmbeddingCache, monkeypatch: pytest.MonkeyPatch
+):
+    slow = Slow(3)
+    jobs = make_jobs(tmp_path, slow, [4, 4, 4, 4])
+    monkeypatch.setattr("t2av_bench.embedding.EARLY_BYTES", 3 * 4 * 15_360 * 4 - 1)
+    plain, seen = slow.embed_batch, []
+    monkeypatch.setattr(slow, "embed_batch", lambda inputs: [seen.append(slow.loaded_n), plain(inputs)][1])
+    assert embed(jobs, cache) == {}
+    assert seen[0] == 3
+
+
+def test_a_network_that_cannot_be_built_ends_the_run_whenever_that_is_noticed(tmp_path: Path, cache: EmbeddingCache):
+    class Broken(Slow):
+        def warm_up(self) -> None:
+            super().warm_up()
+            raise MetricError("no such network")
+
+    for clips_n in (1, 4):
+        with pytest.raises(MetricError, match="no such network"):
+            embed(make_jobs(tmp_path, Broken(clips_n), [4, 4, 4, 4]), cache)
 
 
 def test_an_interruption_inside_a_batch_gives_no_clip_the_embeddings_of_another(tmp_path: Path, cache: EmbeddingCache):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from t2av_bench import files
-from t2av_bench.files import is_temporary, reading, remove_leftovers, replacing
+from t2av_bench.files import is_temporary, reading, remove_leftovers, replacing, replacing_folder
 
 
 def leftover(folder: Path, name: str = "clip.wav", **instead: str) -> Path:
@@ -88,6 +88,32 @@ def test_a_folder_that_was_never_finished_goes_too(tmp_path: Path):
     (left / "deeper").mkdir(parents=True)
     remove_leftovers(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_run_leaves_of_a_folder_goes_with_the_next_run_or_when_leftovers_are_removed(tmp_path: Path):
+    report = tmp_path / "report"
+    report.mkdir()
+    (report / "page").write_text("earlier")
+    # Killed as a process is, without another word, when both folders lie beside the final name.
+    killed = """
+import os, sys
+from pathlib import Path
+from t2av_bench import files
+rename = os.replace
+os.replace = lambda *paths: os._exit(9) if files.is_temporary(paths[0]) else rename(*paths)
+with files.replacing_folder(Path(sys.argv[1])) as folder:
+    (folder / "page").write_text("half")
+"""
+    for clear in (lambda: remove_leftovers(tmp_path, report), lambda: None):
+        assert subprocess.run([sys.executable, "-c", killed, str(report)], check=False).returncode == 9
+        left = list(tmp_path.iterdir())
+        assert all(map(is_temporary, left))
+        assert {path.joinpath("page").read_text() for path in left} == {"earlier", "half"}
+        clear()
+        with replacing_folder(report) as folder:
+            (folder / "page").write_text("earlier")
+        assert list(tmp_path.iterdir()) == [report]
+        assert report.joinpath("page").read_text() == "earlier"
 
 
 def test_only_the_leftovers_of_one_file(tmp_path: Path):

@@ -3,12 +3,13 @@
     pip install -e '.[bench]'
     pip install --no-deps frechet-audio-distance      # left out of the table if it is not there
     python benchmarks/side_by_side [--only fad,frechet,c3d,processes] [--json]
-    python benchmarks/side_by_side --files 20 --runs 1          # a quick try
+    python benchmarks/side_by_side --files 20 --process-clips 4 --runs 1          # a quick try
     python benchmarks/side_by_side --show                       # the table of the results that are there
 
 frechet-audio-distance is installed without its dependencies because one of them, for CLAP, wants NumPy below 2; its
 VGGish loop needs neither that nor EnCodec. Nothing is downloaded: every tool gets the same drawn VGGish weights, which
-take the same time as the published ones. At the default sizes all parts together take about ten minutes on two cores.
+take the same time as the published ones. At the default sizes the first three parts take about ten minutes on two
+cores; the last one, ``processes``, is of long runs and takes about as long again.
 
 Within a part everything is run in turn, round by round, so that a machine that slows down slows all; medians count.
 With --json each part is written to a folder as soon as it is done, and --only leaves the other parts' files alone.
@@ -46,7 +47,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--peer-files", type=int, default=20, help="of these, how many the other tools embed")
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a file")
     parser.add_argument("--clips", type=int, default=3, help="videos of 10 s for C3D")
-    parser.add_argument("--process-clips", type=int, default=24, help="clips of 10 s for one and two processes")
+    parser.add_argument("--process-clips", type=int, default=200, help="clips of 10 s for one and two processes")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", nargs="?", type=Path, const=RESULTS, metavar="DIR", help=f"[{RESULTS}]")
     parser.add_argument("--show", nargs="?", type=Path, const=RESULTS, metavar="DIR", help="print and stop")

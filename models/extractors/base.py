@@ -5,17 +5,11 @@ per window; it runs in worker processes, so this module and the modules of the e
 methods that need it, and a pickled extractor carries its configuration but no network. ``embed_batch`` turns a
 batch of such rows, of any clips, into float32 embeddings.
 
-Windows
--------
-All window-level extractors cut a clip at the same times, so that audio and video windows pair one to one. The grid is
-VGGish's: window *i* starts at ``i * hop_s`` and its log-mel example needs 15,600 samples at 16 kHz (0.975 s: 96
-frames of 25 ms, 10 ms apart); the window is said to last 0.96 s. The count depends on the clip's nominal duration
-alone, never on the file.
-
-Frames
-------
-Envelopes, such as onset strength and motion energy, have a row every ``1 / rate_hz`` seconds instead: row *i* belongs
-to the time ``i / rate_hz`` of the clip, and their count too depends on the nominal duration alone.
+Windows and frames
+------------------
+Window-level extractors cut a clip at the times of :mod:`t2av_bench.models.extractors.windows`. Envelopes, such as
+onset strength and motion energy, have a row every ``1 / rate_hz`` seconds instead: row *i* belongs to the time ``i /
+rate_hz`` of the clip, and their count too depends on the nominal duration alone.
 """
 
 from __future__ import annotations
@@ -24,7 +18,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -33,96 +27,14 @@ import numpy.typing as npt
 
 from t2av_bench.errors import MediaError
 from t2av_bench.media.front_end import OURS, AudioFrontEnd
-from t2av_bench.media.info import MediaInfo
+from t2av_bench.models.extractors.clip_source import ClipSource
+from t2av_bench.models.extractors.windows import GRID_SR_HZ, WINDOW_S, window_starts_s
 
 Modality = Literal["audio", "video", "text"]
 Unit = Literal["window", "clip", "frame", "segment"]
 Float32Array = npt.NDArray[np.float32]
 Finish = Callable[[], list[Float32Array]]
 """Waits for a batch that was started, and returns its embeddings: one array per extractor that wanted them."""
-
-GRID_SR_HZ = 16_000
-WINDOW_S = 0.96
-WINDOW_SAMPLES_N = 15_600
-
-
-@dataclass(frozen=True, slots=True)
-class ClipSource:
-    """Where one clip's media lie and which part of them is the clip.
-
-    Attributes
-    ----------
-    path
-        Media file; unused by text extractors.
-    start_s, duration_s
-        The clip's range inside the file, in seconds.
-    caption
-        The clip's text; unused by audio and video extractors.
-    state
-        The file's size and times when its content was hashed, see :func:`t2av_bench.cache.unchanged`; may be empty.
-    """
-
-    path: Path
-    start_s: float
-    duration_s: float
-    caption: str = ""
-    state: str = ""
-
-    def sound(self, front_end: AudioFrontEnd, sr_hz: int) -> Float32Array:
-        """Read the clip's sound through a front end, shape (samples,), float32; the caller may write into it."""
-        return front_end.read(self.path, sr_hz=sr_hz, start_s=self.start_s, duration_s=self.duration_s)
-
-    def frames(self, times_s: npt.NDArray[np.float64], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-        """Read the frames on screen at some times.
-
-        Parameters
-        ----------
-        times_s
-            Shape (times,), seconds from the clip's start.
-        size
-            (height, width) to resize to.
-
-        Returns
-        -------
-        numpy.ndarray, shape (times, height, width, 3), uint8, RGB
-        """
-        from t2av_bench.media import read_frames
-
-        return read_frames(self.path, self.start_s + times_s, size=size)
-
-    def info(self) -> MediaInfo:
-        """Read the headers of the file."""
-        from t2av_bench.media import probe
-
-        return probe(self.path)
-
-
-def window_starts_s(
-    duration_s: float, hop_s: float = WINDOW_S, least_n: int = WINDOW_SAMPLES_N
-) -> npt.NDArray[np.float64]:
-    """Start times of the windows of a clip.
-
-    Parameters
-    ----------
-    duration_s
-        Nominal duration of the clip in seconds.
-    hop_s
-        Distance between window starts in seconds.
-    least_n
-        Samples at 16 kHz that must be left for a window to start.
-
-    Returns
-    -------
-    numpy.ndarray, shape (windows,)
-        Seconds from the start of the clip; empty if the clip is shorter than 0.975 s. A 4 s clip has 4 windows, a
-        10 s clip 10.
-    """
-    samples_n = round(duration_s * GRID_SR_HZ)
-    hop_n = round(hop_s * GRID_SR_HZ)
-    if samples_n < least_n:
-        return np.zeros(0)
-    count = (samples_n - least_n) // hop_n + 1
-    return np.arange(count, dtype=np.float64) * (hop_n / GRID_SR_HZ)
 
 
 class Extractor(ABC):
@@ -219,9 +131,12 @@ class Extractor(ABC):
         """SHA-256 of the weights file, None if the extractor has none."""
         return None
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over name, version, dimension and options: equal fingerprints mean equal embeddings."""
+        """SHA-256 over name, version, dimension and options: equal fingerprints mean equal embeddings.
+
+        Computed once: an extractor's options are not changed after it is made.
+        """
         record = {"name": self.name, "version": self.version, "dim": self.dim, "options": self.options()}
         return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 

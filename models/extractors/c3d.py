@@ -24,9 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import UsageError
-from t2av_bench.models.extractors.base import WINDOW_S, VideoExtractor
+from t2av_bench.models.extractors.base import VideoExtractor
 from t2av_bench.models.extractors.frames import centre_crop, spread_times_s
 from t2av_bench.models.extractors.network import NetworkExtractor
+from t2av_bench.models.extractors.windows import WINDOW_S
 
 if TYPE_CHECKING:
     import torch

@@ -19,8 +19,9 @@ import numpy.typing as npt
 from t2av_bench.errors import PrerequisiteError
 from t2av_bench.models.extractors.base import AudioExtractor, Extractor, Finish, Float32Array, TextExtractor
 from t2av_bench.models.extractors.catalogue import WEIGHTS
+from t2av_bench.models.extractors.chosen_weights import PUBLISHED, RANDOM, ChosenWeights
 from t2av_bench.models.extractors.drawn import draw_state_dict
-from t2av_bench.models.extractors.network import PUBLISHED, RANDOM, ChosenWeights, NetworkExtractor
+from t2av_bench.models.extractors.network import NetworkExtractor
 from t2av_bench.models.extractors.weights import file_sha256, find_weights
 
 if TYPE_CHECKING:

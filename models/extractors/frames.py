@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.models.extractors.base import WINDOW_S, window_starts_s
+from t2av_bench.models.extractors.windows import WINDOW_S, window_starts_s
 
 
 def spread_times_s(duration_s: float, frames_n: int, hop_s: float = WINDOW_S) -> npt.NDArray[np.float64]:

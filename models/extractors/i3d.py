@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MediaError
-from t2av_bench.models.extractors.base import ClipSource, VideoExtractor
+from t2av_bench.models.extractors.base import VideoExtractor
+from t2av_bench.models.extractors.clip_source import ClipSource
 from t2av_bench.models.extractors.frames import centre_crop, spread_times_s
 from t2av_bench.models.extractors.network import NetworkExtractor
 

@@ -27,8 +27,9 @@ from functools import cache
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from t2av_bench.models.extractors.base import GRID_SR_HZ, WINDOW_S, AudioExtractor, Float32Array, window_starts_s
+from t2av_bench.models.extractors.base import AudioExtractor, Float32Array
 from t2av_bench.models.extractors.lite_common import STEPS_N, Float64Array, LiteWindows
+from t2av_bench.models.extractors.windows import GRID_SR_HZ, WINDOW_S, window_starts_s
 
 BANDS_N = 20
 BAND_RANGE_HZ = (60.0, 7600.0)

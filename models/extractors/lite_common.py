@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import UsageError
-from t2av_bench.models.extractors.base import WINDOW_S, Extractor, Float32Array
+from t2av_bench.models.extractors.base import Extractor, Float32Array
+from t2av_bench.models.extractors.windows import WINDOW_S
 
 Float64Array = npt.NDArray[np.float64]
 

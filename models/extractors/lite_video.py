@@ -23,8 +23,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.models.extractors.base import Float32Array, VideoExtractor, window_starts_s
+from t2av_bench.models.extractors.base import Float32Array, VideoExtractor
 from t2av_bench.models.extractors.lite_common import STEPS_N, Float64Array, LiteWindows
+from t2av_bench.models.extractors.windows import window_starts_s
 
 FRAME_RATE_HZ = 25
 REVERSAL_STEPS_N = 12

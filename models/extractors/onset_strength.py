@@ -26,8 +26,9 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from t2av_bench.models.extractors.base import GRID_SR_HZ, AudioExtractor, Float32Array
+from t2av_bench.models.extractors.base import AudioExtractor, Float32Array
 from t2av_bench.models.extractors.mel import Float64Array, panns_matrix
+from t2av_bench.models.extractors.windows import GRID_SR_HZ
 
 _FFT_N = 512
 _RATE_HZ = 100

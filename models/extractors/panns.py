@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from t2av_bench.errors import MetricError, PrerequisiteError
 from t2av_bench.media.front_end import OURS, AudioFrontEnd, find_front_end
-from t2av_bench.models.extractors.base import GRID_SR_HZ, AudioExtractor, Extractor, Float32Array
+from t2av_bench.models.extractors.base import AudioExtractor, Extractor, Float32Array
 from t2av_bench.models.extractors.mel import HOP_N, panns_log_mel
 from t2av_bench.models.extractors.network import NetworkExtractor
+from t2av_bench.models.extractors.windows import GRID_SR_HZ
 
 if TYPE_CHECKING:
     import torch

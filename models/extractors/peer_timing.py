@@ -26,7 +26,8 @@ import numpy.typing as npt
 
 from t2av_bench.errors import MediaError, PrerequisiteError
 from t2av_bench.media.front_end import OURS, AudioFrontEnd
-from t2av_bench.models.extractors.base import AudioExtractor, ClipSource, Extractor, Float32Array
+from t2av_bench.models.extractors.base import AudioExtractor, Extractor, Float32Array
+from t2av_bench.models.extractors.clip_source import ClipSource
 
 HOP_N = 512
 _HIGHEST_FPS = 60

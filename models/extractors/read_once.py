@@ -12,7 +12,8 @@ import numpy.typing as npt
 from t2av_bench.errors import MediaError
 from t2av_bench.media.front_end import AudioFrontEnd
 from t2av_bench.media.info import MediaInfo
-from t2av_bench.models.extractors.base import ClipSource, Extractor, Float32Array, VideoExtractor
+from t2av_bench.models.extractors.base import Extractor, Float32Array, VideoExtractor
+from t2av_bench.models.extractors.clip_source import ClipSource
 
 Found = TypeVar("Found")
 Size = tuple[int, int]

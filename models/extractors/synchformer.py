@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-from t2av_bench.models.extractors.base import AudioExtractor, ClipSource, Float32Array, VideoExtractor
+from t2av_bench.models.extractors.base import AudioExtractor, Float32Array, VideoExtractor
+from t2av_bench.models.extractors.clip_source import ClipSource
 from t2av_bench.models.extractors.frames import centre_crop
 from t2av_bench.models.extractors.network import NetworkExtractor
 

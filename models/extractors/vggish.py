@@ -33,18 +33,13 @@ import numpy.typing as npt
 
 from t2av_bench.errors import PrerequisiteError, UsageError
 from t2av_bench.media.front_end import OURS, AudioFrontEnd, find_front_end
-from t2av_bench.models.extractors.base import (
-    GRID_SR_HZ,
-    WINDOW_S,
-    WINDOW_SAMPLES_N,
-    AudioExtractor,
-    Float32Array,
-    window_starts_s,
-)
+from t2av_bench.models.extractors.base import AudioExtractor, Float32Array
 from t2av_bench.models.extractors.catalogue import WEIGHTS
+from t2av_bench.models.extractors.chosen_weights import PUBLISHED, ChosenWeights
 from t2av_bench.models.extractors.mel import vggish_log_mel
-from t2av_bench.models.extractors.network import PUBLISHED, ChosenWeights, NetworkExtractor
+from t2av_bench.models.extractors.network import NetworkExtractor
 from t2av_bench.models.extractors.weights import load_checkpoint
+from t2av_bench.models.extractors.windows import GRID_SR_HZ, WINDOW_S, WINDOW_SAMPLES_N, window_starts_s
 
 if TYPE_CHECKING:
     import torch

@@ -30,7 +30,7 @@ from t2av_bench.files import hash_stream
 from t2av_bench.home import home
 from t2av_bench.models.extractors.base import Float32Array, TextExtractor
 from t2av_bench.models.extractors.catalogue import WEIGHTS
-from t2av_bench.models.extractors.network import PUBLISHED, ChosenWeights
+from t2av_bench.models.extractors.chosen_weights import PUBLISHED, ChosenWeights
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _TOKENISATION = 1

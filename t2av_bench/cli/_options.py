@@ -25,6 +25,16 @@ def on_error_option(what: str) -> Callable[[_Command], _Command]:
     return click.option("--on-error", type=click.Choice(["fail", "skip"]), default="fail", show_default=True, help=what)
 
 
+def workers_option(what: str = "Loader processes", usual: int | None = None) -> Callable[[_Command], _Command]:
+    """Return the option ``--num-workers``: ``what`` they are, and how many there ``usual`` are, None for the cores."""
+    shown = f"{what}; with 0 a damaged file can crash the run." + (
+        "" if usual else "  [default: one per core, at most 8]"
+    )
+    return click.option(
+        "--num-workers", type=click.IntRange(0), default=usual, show_default=usual is not None, help=shown
+    )
+
+
 # What several commands take, under the names of the Python functions' parameters.
 manifest_option = click.option(
     "--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file."

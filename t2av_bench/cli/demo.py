@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from t2av_bench.cli._options import workers_option
+
 # Enough to see what each kind of score can tell, and narrow enough for a terminal.
 _SHOWN = ("FAD", "FAVD", "AV-index", "event-F1")
 _GENERATED = "T2AV mini"
@@ -20,7 +22,7 @@ _GENERATED = "T2AV mini"
     show_default=True,
     help="Folder for the prediction sets and result files.",
 )
-@click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
+@workers_option()
 @click.option("--no-generate", is_flag=True, help="Leave out the bundled reference system, which takes minutes.")
 def demo(output: Path, num_workers: int | None, no_generate: bool) -> None:
     """Score prediction sets of known quality, and the bundled system, on the built-in mini world.

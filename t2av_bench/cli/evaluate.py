@@ -18,6 +18,7 @@ from t2av_bench.cli._options import (
     plot_option,
     pooling_option,
     weights_option,
+    workers_option,
 )
 
 FORMATS = ("plain", "latex", "markdown", "csv", "json")
@@ -59,11 +60,7 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 )
 @click.option("--compile", is_flag=True, help="Compile the networks first, which takes a while (torch.compile).")
 @batch_size_option
-@click.option(
-    "--num-workers",
-    type=click.IntRange(0),
-    help="Loader processes; with 0 a damaged file can crash the run.  [default: one per core, at most 8]",
-)
+@workers_option()
 @cache_dir_option
 @click.option(
     "-o",

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from t2av_bench.cli._options import PATH, device_option
+from t2av_bench.cli._options import PATH, device_option, workers_option
 
 
 class _Shard(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # generic from click 8.2 on
@@ -42,7 +42,7 @@ class _Shard(click.ParamType):  # type: ignore[type-arg, unused-ignore]  # gener
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the noise, with each clip's id.")
 @click.option("--shard", type=_Shard(), default=(0, 1), help="Only every n-th clip from the i-th on, such as 0/4.")
 @click.option("--batch-size", type=click.IntRange(1), default=8, show_default=True, help="Clips at once.")
-@click.option("--num-workers", type=click.IntRange(0), default=1, show_default=True, help="Processes decoding video.")
+@workers_option("Processes decoding video", usual=1)
 @device_option
 def generate(
     checkpoint: str,

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from t2av_bench.cli._options import workers_option
+
 if TYPE_CHECKING:
     from t2av_bench.manifests import Manifest
 
@@ -108,7 +110,7 @@ def build(names: tuple[str, ...]) -> None:
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the media.")
 @click.option("--decode", is_flag=True, help="Read all sound: finds silence and damage, and takes longer.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="CSV file with one row per clip to write.")
-@click.option("--num-workers", type=click.IntRange(0), help="Processes.  [default: one per core, at most 8]")
+@workers_option("Processes")
 @click.option(
     "--cache-dir", type=click.Path(path_type=Path), help="Where answers are kept.  [default: the home folder]"
 )

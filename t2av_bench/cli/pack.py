@@ -17,6 +17,7 @@ from t2av_bench.cli._options import (
     manifest_option,
     on_error_option,
     weights_option,
+    workers_option,
 )
 
 
@@ -61,7 +62,7 @@ def pack() -> None:
 )
 @click.option("--compile", is_flag=True, help="Compile the networks first, as the evaluations then must, too.")
 @batch_size_option
-@click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
+@workers_option()
 @cache_dir_option
 @on_error_option("Stop if a clip cannot be embedded, or leave it out of the pack.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
@@ -105,7 +106,7 @@ def build(metrics: str | None, **options: Any) -> None:
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of clips.")
 @device_option
-@click.option("--num-workers", type=click.IntRange(0), help="Loader processes.  [default: one per core, at most 8]")
+@workers_option()
 def verify(path: Path, **options: Any) -> None:
     """Check a pack, and print the SHA-256 to know it by.
 

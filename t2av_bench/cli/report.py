@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from t2av_bench.cli._options import PATH
+from t2av_bench.cli._options import PATH, workers_option
 
 
 @click.command()
@@ -38,7 +38,7 @@ from t2av_bench.cli._options import PATH
     show_default=True,
     help="Copy the shown range of each file, or link files that browsers play as they are.",
 )
-@click.option("--num-workers", type=click.IntRange(0), help="Processes.  [default: one per core, at most 8]")
+@workers_option("Processes")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random clips.")
 def report(
     results: tuple[Path, ...],

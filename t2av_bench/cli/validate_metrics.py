@@ -18,6 +18,7 @@ from t2av_bench.cli._options import (
     plot_option,
     pooling_option,
     weights_option,
+    workers_option,
 )
 
 FORMATS = ("plain", "markdown", "csv", "json")
@@ -41,11 +42,7 @@ FORMATS = ("plain", "markdown", "csv", "json")
 @weights_option
 @device_option
 @batch_size_option
-@click.option(
-    "--num-workers",
-    type=click.IntRange(0),
-    help="Levels at once, or loader processes where there are networks.  [default: one per core, at most 8]",
-)
+@workers_option("Levels at once, or loader processes where there are networks")
 @cache_dir_option
 @on_error_option("Stop if a clip cannot be used, or leave it out.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
@@ -76,8 +73,9 @@ def validate_metrics(
     whether it puts the levels in order, from which level on it notices, and what it is blind to. Processes that
     torchrun starts share the levels.
     """
-    from t2av_bench.distributed import processes
+    from t2av_bench.distributed import is_first, processes
     from t2av_bench.plotting import check_plot_path
+    from t2av_bench.schemas import check_writable
     from t2av_bench.validation import validate_metrics as run
     from t2av_bench.validation.plot import plot_validation
     from t2av_bench.validation.report import format_validation
@@ -85,6 +83,8 @@ def validate_metrics(
     if plot is not None:
         check_plot_path(plot)
     chosen_levels = dict(map(_parsed_levels, levels))
+    if is_first():
+        check_writable(output)
     with processes() as team:
         found = run(
             metrics=_names(metrics),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -41,6 +41,21 @@ class Station:
     batch_size: int
     num_workers: int
     progress: bool
+
+    @classmethod
+    def of(
+        cls,
+        processes: Processes,
+        cache: EmbeddingCache,
+        extractors: Iterable[Extractor],
+        *,
+        batch_size: int,
+        num_workers: int | None,
+        progress: bool,
+    ) -> Station:
+        """Return what a process of several brings: by default its share of loaders, and bars if it is the first."""
+        workers_n = default_workers(processes) if num_workers is None else num_workers
+        return cls(cache, list(extractors), batch_size, workers_n, progress and processes.leads)
 
     def job(self, key: str, fingerprint: str, source: ClipSource) -> EmbeddingJob:
         """Return the job of another process as one of this.

@@ -18,11 +18,11 @@ from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache, text_sha256
 from t2av_bench.checking import CheckReport
 from t2av_bench.distributed import ALONE, Processes, same_outcome
-from t2av_bench.distributed.shares import Station, check_everywhere, default_workers, embed_everywhere
+from t2av_bench.distributed.shares import Station, check_everywhere, embed_everywhere
 from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import Problem, ProblemsError, UsageError
 from t2av_bench.evaluation import OnError
-from t2av_bench.extraction import DEFAULT_MANIFEST, default_features, make_extractors
+from t2av_bench.extraction import DEFAULT_MANIFEST, make_extractors, protocol_for
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor
@@ -33,7 +33,7 @@ from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.survey import choose_dtype, survey
 from t2av_bench.planning import MediaReferences, caption_problems, too_short_clips
 from t2av_bench.progress import progress_bar
-from t2av_bench.protocol import OURS, Protocol, make_protocol
+from t2av_bench.protocol import OURS, Protocol
 from t2av_bench.records import extractor_record, manifest_record
 
 Dtype = Literal["float16", "float32"]
@@ -110,19 +110,21 @@ def build_pack(
     benchmark = manifest if isinstance(manifest, Manifest) else load_manifest(manifest)
     folder = media_folder(benchmark, data_dir)
     events = event_times(benchmark)
-    choices = make_protocol(
+    choices = protocol_for(
+        benchmark,
         name=protocol,
-        features=features or default_features(benchmark, protocol),
-        metrics=list(metrics) if metrics else None,
+        features=features,
+        metrics=metrics,
         weights=weights,
         seed=seed,
-        known=("events",) if events is not None else (),
+        has_events=events is not None,
     )
-    workers_n = default_workers(processes) if num_workers is None else num_workers
     cache = EmbeddingCache(cache_dir or home() / "embeddings")
     made = make_extractors(choices, processes.device(device), precision=precision, compile=compile)
     extractors = {extractor.name: extractor for extractor in made.values()}
-    station = Station(cache, list(extractors.values()), batch_size, workers_n, progress and processes.leads)
+    station = Station.of(
+        processes, cache, extractors.values(), batch_size=batch_size, num_workers=num_workers, progress=progress
+    )
     if not processes.leads:
         served: BuiltPack = processes.serve(station)
         return served

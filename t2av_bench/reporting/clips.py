@@ -22,8 +22,8 @@ from t2av_bench.media import TOLERANCE_S, read_audio
 from t2av_bench.media.cutting import plays_in_browsers, read_still, sounds_in_browsers, write_pictures, write_sound
 from t2av_bench.media.front_end import OURS
 from t2av_bench.metrics.peaks import onset_times
-from t2av_bench.models.extractors.base import GRID_SR_HZ
 from t2av_bench.models.extractors.onset_strength import OnsetStrengthExtractor
+from t2av_bench.models.extractors.windows import GRID_SR_HZ
 from t2av_bench.reporting.pictures import draw_sounds, write_poster
 
 Float32Array = npt.NDArray[np.float32]

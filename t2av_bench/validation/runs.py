@@ -26,16 +26,16 @@ from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.checking import FileNeed
 from t2av_bench.distributed import ALONE, Processes, same_outcome
-from t2av_bench.distributed.shares import Station, check_everywhere, default_workers, embed_everywhere, spread
+from t2av_bench.distributed.shares import Station, check_everywhere, embed_everywhere, spread
 from t2av_bench.errors import ProblemsError, T2AVBenchError, UsageError, no_such_name
 from t2av_bench.evaluation import OnError
-from t2av_bench.extraction import DEFAULT_MANIFEST, default_features, make_extractors
+from t2av_bench.extraction import DEFAULT_MANIFEST, default_features, make_extractors, protocol_for
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.naming import locate_media, media_folder
 from t2av_bench.planning import MediaReferences
-from t2av_bench.protocol import OURS, make_protocol
+from t2av_bench.protocol import OURS
 from t2av_bench.results import Result
 from t2av_bench.validation.catalogue import DISTORTIONS, Distortion
 from t2av_bench.validation.levels import NONE, LevelPlace, LevelScorer, score_levels
@@ -120,32 +120,33 @@ def validate_metrics(
         "uncertainty": "stderr",
         "seed": seed,
     }
-    workers_n = default_workers(processes) if num_workers is None else num_workers
-    progress = progress and processes.leads
     folder_of_media = media_folder(benchmark, data_dir)
     benchmark = drawn_clips(benchmark, max_clips, seed)
-    choices = make_protocol(
+    choices = protocol_for(
+        benchmark,
         name=protocol,
         features=options["features"],
-        metrics=list(metrics) if metrics else None,
+        metrics=metrics,
         pooling=pooling,
         weights=weights,
         seed=seed,
-        known=("events",) if event_times(benchmark) is not None else (),
+        has_events=event_times(benchmark) is not None,
     )
     extractors = make_extractors(choices, options["device"])
     cache = EmbeddingCache(options["cache_dir"])
-    station = Station(cache, list(extractors.values()), batch_size, workers_n, progress)
+    station = Station.of(
+        processes, cache, extractors.values(), batch_size=batch_size, num_workers=num_workers, progress=progress
+    )
 
     with tempfile.TemporaryDirectory(prefix="t2av-bench-") as folder:
-        place = LevelPlace(Path(folder), options, workers_n, progress, processes)
+        place = LevelPlace(Path(folder), options, station.num_workers, station.progress, processes)
         if not processes.leads:
             served: Validation = processes.serve(station, place)
             return served
         sounds = _real_sounds(benchmark, Path(folder_of_media), on_error, seed, station, processes)
         _embed_references(sounds.clips, Path(folder_of_media), extractors, station, processes)
         scorer = LevelScorer(benchmark, Path(folder_of_media), sounds, Path(folder), options)
-        none = scorer(NONE, num_workers=workers_n, progress=progress)
+        none = scorer(NONE, num_workers=station.num_workers, progress=station.progress)
         outcomes = score_levels(scorer, _jobs(chosen, sounds), none, place)
     return _judge(benchmark, chosen, none, outcomes, seed)
 

@@ -16,8 +16,8 @@ import torch
 from t2av_bench.download import remote
 from t2av_bench.errors import PrerequisiteError, UsageError
 from t2av_bench.home import home
+from t2av_bench.models.extractors.chosen_weights import ChosenWeights
 from t2av_bench.models.extractors.drawn import draw_state_dict
-from t2av_bench.models.extractors.network import ChosenWeights
 from t2av_bench.models.extractors.vggish import VGGishExtractor
 from t2av_bench.models.extractors.weights import (
     WEIGHTS,

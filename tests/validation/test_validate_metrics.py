@@ -236,6 +236,16 @@ def test_a_plot_of_another_kind_is_refused_before_any_work(tmp_path: Path):
     assert "must be a file that ends in .png, .svg or .pdf" in done.output
 
 
+def test_a_file_that_cannot_be_written_is_refused_before_any_work(
+    manifest: Manifest, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("t2av_bench.validation.validate_metrics", lambda **options: pytest.fail("there was work"))
+    (tmp_path / "file").write_text("")
+    done = CliRunner().invoke(main, command(manifest, cache, "-o", str(tmp_path / "file" / "found.json")))
+    assert done.exit_code == 1
+    assert "found.json: cannot be written (a file stands where its folder should be)" in done.output
+
+
 def command(manifest: Manifest, cache: Path, *options: str) -> list[str]:
     path = Path(str(manifest.data_dir)) / "manifest.csv"
     where = ["--manifest", str(path), "--features", "lite", "--cache-dir", str(cache), "--num-workers", "0"]
