@@ -15,7 +15,8 @@ from t2av_bench.models.t2av.config import OPERATORS
 from t2av_bench.models.training import saving
 from t2av_bench.models.training.ablation_plot import plot_ablation
 from t2av_bench.models.training.config import TrainingConfig, load_config
-from t2av_bench.models.training.training import ORDER, relevant_settings, train
+from t2av_bench.models.training.plan import ORDER, relevant_settings
+from t2av_bench.models.training.training import train
 from t2av_bench.models.training.validation import score_pipeline
 from t2av_bench.plotting import check_plot_path
 
