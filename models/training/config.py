@@ -37,7 +37,8 @@ class StageConfig:
     gradient_accumulation
         In how many pieces the clips of an update go through the network.
     gradient_checkpointing
-        Whether activations are computed twice rather than kept.
+        Whether activations are computed twice rather than kept, in parts that can: autoencoder, U-Net (frozen or not)
+        and ControlNet.
     learning_rate, warmup_steps
         AdamW's; it rises linearly from 0 and falls to 0 along a half cosine.
     weight_decay, beta2
