@@ -58,6 +58,8 @@ def relevant_settings(config: TrainingConfig, name: str) -> dict[str, Any]:
     sizes = {key for stage in used for key in _SIZES[stage]} if config.base_model is None else set(mapping["model"])
     mapping["stages"] = {key: value for key, value in mapping["stages"].items() if key in used}
     mapping["model"] = {key: value for key, value in mapping["model"].items() if key in sizes}
+    if name in STAGE_GROUPS["base"]:
+        del mapping["data"]["video_clips_n"]
     for key in ("checkpoint_every", "validate_every", "validation", "name"):
         del mapping[key]
     for key in ("steps_n", "guidance_scale"):  # of sampling

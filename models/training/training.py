@@ -172,7 +172,7 @@ class Session:
         )
         looks = name in ("control", "tune") and self.config.data.validation_clips_n > 0
         validate = make_validation(self.pipeline, self.validation_store, self.config.validation) if looks else None
-        Trainer(stage, self.store.clips_n, self.settings(name), run, folder, validate).train(resume)
+        Trainer(stage, self._clips_n(name), self.settings(name), run, folder, validate).train(resume)
         for part in self.parts().values():
             part.requires_grad_(False).eval()
         self._after(name)
@@ -208,6 +208,13 @@ class Session:
     def features(self) -> Extraction:
         """What the stages learn from."""
         return Extraction(self.pipeline, self.store, self._accelerator, self.from_scratch)
+
+    def _clips_n(self, name: str) -> int:
+        """Return how many clips a stage learns from, always the first ones."""
+        wanted = None if name in STAGE_GROUPS["base"] else self.config.data.video_clips_n
+        if wanted is not None and wanted > self.store.clips_n:
+            raise UsageError(f"data.video_clips_n is {wanted}, but there are {self.store.clips_n} clips to learn from.")
+        return self.store.clips_n if wanted is None else wanted
 
     def _make_stage(self, name: str) -> Stage:
         pipe, config, features = self.pipeline, self.config, self.features
