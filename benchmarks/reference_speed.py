@@ -2,6 +2,7 @@
 
     python benchmarks/reference_speed.py mini        # updates of the diffusion stages, and sampling, split by part
     python benchmarks/reference_speed.py memory      # one update of audioldm-s's stage control, by precision
+    python benchmarks/reference_speed.py log run/    # what a training's own logs say of all its stages
 
 Weights and features are random, of the recipes' own sizes; updates run through the real engine, loader and optimiser.
 On a GPU (``--device cuda``) memory is what torch has allocated at most, on a CPU the process's largest resident set.
@@ -110,7 +111,10 @@ def mini(device: str, peak_tflops: float | None, updates_n: int) -> None:
     pipeline = build_mini(config.model).to(device)
     pipeline.set_progress_bar_config(disable=True)
     print(f"mini, {device}, {torch.get_num_threads()} threads, {config.precision}\n")
-    columns = ("update", "batch", "s", "CPU s", "loading", "U-Net", "ControlNet", "backward, optimiser", "TFLOP/s")
+    columns = (
+        "update", "clips", "s", "CPU s", "loading", "U-Net forward, s", "ControlNet forward, s",
+        "backward and optimiser, s", "TFLOP/s",
+    )  # fmt: skip
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
     with tempfile.TemporaryDirectory() as folder:
         arrays = features(CLIPS_N, (4, 100, 16), config.model.clap.dim, (100, config.model.temporal.dim), Path(folder))
@@ -128,6 +132,31 @@ def mini(device: str, peak_tflops: float | None, updates_n: int) -> None:
             cells.append(rate(work / took["step_s"], peak_tflops))
             print(f"| {name} | {settings.batch_size} | {' | '.join(cells)} |", flush=True)
     sampling(pipeline, device, peak_tflops)
+
+
+def from_logs(run: Path) -> None:
+    """Print what the logs of a training say of its stages; the shares are of rows of ten updates."""
+    from t2av_bench.models.training.logs import read_log
+    from t2av_bench.models.training.plan import ORDER
+
+    columns = ("stage", "updates", "minutes", "CPU minutes", "s/update", "loading, mean", "loading, most")
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+    largest = 0.0
+    for name in ORDER:
+        rows = read_log(run / name / "log.csv")
+        if not rows:
+            continue
+        steps = np.diff([0.0, *(row["step"] for row in rows)])
+        seconds, cpu, shares = (
+            np.array([row[key] for row in rows]) for key in ("step_s", "step_cpu_s", "loading_share")
+        )
+        # Of the first rows, some fill the page cache.
+        most = float(shares[1:].max(initial=0.0))
+        largest = max(largest, most)
+        times = f"{seconds @ steps / 60:.1f} | {cpu @ steps / 60:.1f} | {np.median(seconds):.3f}"
+        mean = float((shares * seconds) @ steps / (seconds @ steps))
+        print(f"| {name} | {steps.sum():.0f} | {times} | {mean:.2%} | {most:.2%} |")
+    print(f"\nLoading takes {largest:.2%} of ten updates at most, after the first ten of each stage.")
 
 
 def flops_of_update(stage: Stage, batch_size: int, device: str) -> float:
@@ -151,8 +180,8 @@ def sampling(pipeline: Any, device: str, peak_tflops: float | None) -> None:
         "frames": pipeline.frame_encoder, "temporal": pipeline.temporal, "ControlNet": pipeline.control,
         "U-Net": pipeline.unet, "VAE": pipeline.vae.decoder, "vocoder": pipeline.vocoder,
     }  # fmt: skip
-    print(f"\nSampling, 4 s clips, {pipeline.config.steps_n} steps, guidance {pipeline.config.guidance_scale}\n")
-    print(f"| batch | s/clip | clips/s | {' | '.join(parts)} | rest | TFLOP/s |")
+    print(f"\nSampling, clips of 4 s, {pipeline.config.steps_n} steps, guidance {pipeline.config.guidance_scale}\n")
+    print(f"| clips at once | s/clip | clips/s | {' | '.join(parts)} | rest | TFLOP/s |")
     print("|---" * (len(parts) + 5) + "|")
     for batch_n in (1, 4, 16):
         frames = torch.rand(batch_n, 100, 3, 64, 64)
@@ -222,7 +251,8 @@ def peak_gib(device: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("mini", "memory", "case"), help="`case` is one row of `memory`")
+    parser.add_argument("what", choices=("mini", "memory", "log", "case"), help="`case` is one row of `memory`")
+    parser.add_argument("run", type=Path, nargs="?", help="of `log`: the training's folder")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=("cpu", "cuda"))
     parser.add_argument("--peak-tflops", type=float, help="of the device, in the precision of the recipe")
     parser.add_argument("--updates", type=int, default=40)
@@ -234,6 +264,10 @@ def main() -> None:
         mini(arguments.device, arguments.peak_tflops, arguments.updates)
     elif arguments.what == "memory":
         memory(arguments.device, arguments.batch)
+    elif arguments.what == "log":
+        if arguments.run is None:
+            parser.error("log needs the training's folder")
+        from_logs(arguments.run)
     else:
         one_case(arguments.device, arguments.batch, arguments.precision, arguments.checkpointing)
 

@@ -7,33 +7,25 @@ interrupted run that goes on gives the same bits: its batches are those of the w
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence, Set
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain, groupby, islice
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from t2av_bench.distributed import ALONE, Processes, same_outcome
-from t2av_bench.distributed.shares import share_out
 from t2av_bench.errors import Problem, ProblemsError, T2AVBenchError, UsageError
 from t2av_bench.files import remove_leftovers, replacing
+from t2av_bench.generation_batches import Float32Array, Share, Studio, batches, shares, sounds
 from t2av_bench.generation_record import Sampling, agree_on_settings, check_settings, settings_record
 from t2av_bench.manifests import Clip, Manifest, load_manifest
 from t2av_bench.naming import locate_media, media_folder
 from t2av_bench.progress import progress_bar
-from t2av_bench.workers import JobFailure, run_jobs, run_one
-
-if TYPE_CHECKING:
-    from t2av_bench.models.t2av import T2AVPipeline
+from t2av_bench.workers import run_one
 
 SR_HZ = 16_000
-Float32Array = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -110,7 +102,7 @@ def generate(
     target = Path(out)
     pipeline = load_pipeline(folder, processes.device(device))
     settings = settings_record(folder, benchmark, sampling, pipeline)
-    studio = _Studio(pipeline, media, target, settings, sampling, num_workers, progress and processes.leads)
+    studio = Studio(pipeline, media, target, settings, sampling, num_workers, progress and processes.leads)
     if not processes.leads:
         served: Generated = processes.serve(studio)
         return served
@@ -119,57 +111,21 @@ def generate(
     agree_on_settings(target, settings)
     remove_leftovers(target)
     missing = {clip.clip_id for clip in clips if not (target / f"{clip.clip_id}.wav").is_file()}
-    found = processes.each(_generate_share, studio, _shares(clips, missing, batch_size, processes.n))
+    found = processes.each(_generate_share, studio, shares(clips, missing, batch_size, processes.n))
     problems = _in_order([problem for part in found for problem in part], clips)
     if problems:
         raise ProblemsError(f"{len(problems)} of {len(clips)} clips have no sound; all others are written", problems)
     return Generated(len(missing), len(clips) - len(missing))
 
 
-@dataclass(frozen=True)
-class _Studio:
-    """What a process generates with."""
-
-    pipeline: T2AVPipeline
-    media: dict[str, Path]
-    target: Path
-    settings: dict[str, Any]
-    sampling: Sampling
-    num_workers: int
-    progress: bool
-
-
-class _Share(NamedTuple):
-    """What a process generates: the missing ones of the clips, in groups that go through the networks together."""
-
-    groups: Sequence[Sequence[Clip]]
-    missing: Set[str]
-
-
-def _shares(clips: Sequence[Clip], missing: Set[str], batch_size: int, n: int) -> list[_Share]:
-    """Divide the groups that have a missing clip by their duration.
-
-    Groups are cut from all clips, of one length each: a run that goes on where another stopped computes each sound in
-    the company it would have had. They are smaller than a batch where that gives every process one.
-    """
-    size = max(1, min(batch_size, -(-len(clips) // n)))
-    by_length: dict[float, list[Clip]] = defaultdict(list)
-    for clip in clips:
-        by_length[clip.duration_s].append(clip)
-    groups = [members[first : first + size] for members in by_length.values() for first in range(0, len(members), size)]
-    wanted = [group for group in groups if any(clip.clip_id in missing for clip in group)]
-    shares = share_out([sum(clip.duration_s for clip in group) for group in wanted], n)
-    return [_Share([wanted[place] for place in share], missing) for share in shares]
-
-
-def _generate_share(studio: _Studio, share: _Share) -> list[Problem]:
+def _generate_share(studio: Studio, share: Share) -> list[Problem]:
     """Write the sounds of a process's clips."""
     check_settings(studio.target, studio.settings)
     problems: list[Problem] = []
     count = sum(clip.clip_id in share.missing for clip in chain(*share.groups))
     with progress_bar(count, "generate", "clip", wanted=studio.progress) as bar:
-        for batch in _batches(studio, share.groups, share.missing, problems):
-            for clip, sound in zip(batch.clips, _sounds(studio, batch), strict=True):
+        for batch in batches(studio, share.groups, share.missing, problems):
+            for clip, sound in zip(batch.clips, sounds(studio, batch), strict=True):
                 if clip.clip_id in share.missing:
                     write_wav(studio.target / f"{clip.clip_id}.wav", sound)
                     bar.update()
@@ -232,15 +188,15 @@ def generate_one(
     if sampling.video:
         length_s = checked_length_s(stated_length_s(info, video) if length_s is None else length_s)
         pictures = run_one(read_pictures, pipeline.picture_job(video, length_s), video)[None]
-    sounds = pipeline(
+    made = pipeline(
         prompt,
         frames=pictures,
         audio_length_in_s=length_s,
         generator=[clip_generator(sampling.seed, wav.stem)],
         **sampling.call_options(),
     ).audios
-    write_wav(wav, sounds[0])
-    run_one(partial(mux, samples=sounds[0], sr_hz=SR_HZ, out=mp4), video, video)
+    write_wav(wav, made[0])
+    run_one(partial(mux, samples=made[0], sr_hz=SR_HZ, out=mp4), video, video)
     return wav, mp4
 
 
@@ -272,72 +228,9 @@ def _in_order(problems: Sequence[Problem], clips: Sequence[Clip]) -> list[Proble
     return sorted(problems, key=lambda problem: places[problem.clip_id])
 
 
-@dataclass(frozen=True)
-class _Batch:
-    clips: tuple[Clip, ...]
-    pictures: Any  # (clips, frames, height, width, 3) bytes, or None
-
-
 def _media_of(clips: Sequence[Clip], benchmark: Manifest, data_dir: str | Path | None) -> dict[str, Path]:
     folder = media_folder(benchmark, data_dir)
     media, problems = locate_media(clips, folder)
     if problems:
         raise ProblemsError(f"{len(problems)} of {len(clips)} clips have no video", problems)
     return media
-
-
-def _batches(
-    studio: _Studio, groups: Sequence[Sequence[Clip]], missing: Set[str], problems: list[Problem]
-) -> Iterator[_Batch]:
-    """Yield the groups with their pictures; missing clips that cannot be read go to ``problems``."""
-    for length_s, alike in groupby(groups, lambda group: group[0].duration_s):
-        wanted = list(alike)
-        with closing(_read(studio, list(chain(*wanted)), length_s)) as read:
-            for group in wanted:
-                found = list(islice(read, len(group)))
-                for clip, pictures in found:
-                    if isinstance(pictures, JobFailure) and clip.clip_id in missing:
-                        path = str(studio.media[clip.clip_id])
-                        problems.append(Problem(clip.clip_id, "unreadable", path, pictures.reason))
-                readable = [(clip, pictures) for clip, pictures in found if not isinstance(pictures, JobFailure)]
-                if any(clip.clip_id in missing for clip, _ in readable):
-                    yield _batch(readable)
-
-
-def _batch(members: Sequence[tuple[Clip, Any]]) -> _Batch:
-    clips, pictures = zip(*members, strict=True)
-    return _Batch(clips, None if pictures[0] is None else np.stack(pictures))
-
-
-def _read(studio: _Studio, clips: Sequence[Clip], length_s: float) -> Generator[tuple[Clip, Any], None, None]:
-    """Yield clips in order with their pictures, None without video; decoding runs ahead in worker processes."""
-    from t2av_bench.models.t2av.inputs import checked_length_s
-    from t2av_bench.models.t2av.reading import read_pictures
-
-    checked_length_s(length_s)
-    if not studio.media:
-        yield from ((clip, None) for clip in clips)
-        return
-    jobs = [studio.pipeline.picture_job(studio.media[clip.clip_id], length_s, clip.start_s) for clip in clips]
-    early: dict[int, Any] = {}
-    done_n = 0
-    with closing(run_jobs(read_pictures, jobs, num_workers=studio.num_workers)) as outcomes:
-        for index, outcome in outcomes:
-            early[index] = outcome
-            # In the order of the clips, so that batches are the same in every run.
-            while done_n in early:
-                yield clips[done_n], early.pop(done_n)
-                done_n += 1
-
-
-def _sounds(studio: _Studio, batch: _Batch) -> Float32Array:
-    from t2av_bench.models.t2av.sampling import clip_generator
-
-    found: Float32Array = studio.pipeline(
-        [clip.caption for clip in batch.clips],
-        frames=batch.pictures,
-        audio_length_in_s=batch.clips[0].duration_s,
-        generator=[clip_generator(studio.sampling.seed, clip.clip_id) for clip in batch.clips],
-        **studio.sampling.call_options(),
-    ).audios
-    return found

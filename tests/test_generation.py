@@ -20,7 +20,8 @@ from team import in_team
 from t2av_bench import generation_record
 from t2av_bench.cli import main
 from t2av_bench.errors import MediaError, PrerequisiteError, ProblemsError, UsageError
-from t2av_bench.generation import Generated, _Share, _shares, generate, generate_one
+from t2av_bench.generation import Generated, generate, generate_one
+from t2av_bench.generation_batches import Share, shares
 from t2av_bench.generation_record import SETTINGS_FILE, Sampling, agree_on_settings
 from t2av_bench.manifests import Clip, load_manifest
 from t2av_bench.media import probe, read_audio, read_frames
@@ -330,11 +331,11 @@ def test_videos_that_no_process_can_read_are_listed_once_in_order(checkpoint, da
 def test_work_is_divided_in_whole_groups_and_nobody_is_idle_who_need_not_be():
     clips = [Clip(f"{i}", "", "", 0.0, 1.0, "", "", "") for i in range(6)]
     ids = {clip.clip_id for clip in clips}
-    assert [[len(group) for group in share.groups] for share in _shares(clips, ids, 4, 1)] == [[4, 2]]
-    assert [[len(group) for group in share.groups] for share in _shares(clips, ids, 4, 3)] == [[2], [2], [2]]
+    assert [[len(group) for group in share.groups] for share in shares(clips, ids, 4, 1)] == [[4, 2]]
+    assert [[len(group) for group in share.groups] for share in shares(clips, ids, 4, 3)] == [[2], [2], [2]]
     # Where another run has stopped, the company of a missing clip is the same.
-    assert [[len(group) for group in share.groups] for share in _shares(clips, {clips[5].clip_id}, 4, 1)] == [[2]]
-    assert _shares([], set(), 4, 2) == [_Share([], set())] * 2
+    assert [[len(group) for group in share.groups] for share in shares(clips, {clips[5].clip_id}, 4, 1)] == [[2]]
+    assert shares([], set(), 4, 2) == [Share([], set())] * 2
 
 
 def test_all_processes_must_see_one_folder(checkpoint, data, tmp_path, monkeypatch):

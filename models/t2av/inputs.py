@@ -11,13 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from t2av_bench.errors import UsageError
+from t2av_bench.errors import UsageError, no_such_name
 from t2av_bench.media import TOLERANCE_S, MediaInfo
 from t2av_bench.models.t2av.reading import probe_video, read_pictures
 
 SHORTEST_S = 0.2
 LONGEST_S = 120.0
 """Longer clips would not fit into the memory of common devices; they can be cut."""
+
+OUTPUT_TYPES = ("np", "pt", "mel", "latent")
 
 Video = str | Path
 OptionalVideos = Video | Sequence[Video | None] | None
@@ -188,3 +190,21 @@ def as_list(prompt: str | Sequence[str]) -> list[str]:
     if not captions or not all(isinstance(caption, str) for caption in captions):
         raise UsageError(f"a prompt must be a text or a list of texts, got {prompt!r}")
     return captions
+
+
+def check_choices(output_type: str, candidates_n: int, steps_n: int | None, most_steps_n: int) -> None:
+    """Check what a call chooses besides its clips: what comes out, candidates per caption, steps of the sampler.
+
+    Raises
+    ------
+    UsageError
+        If there is no such output type, or the numbers are out of range or do not go with it.
+    """
+    if output_type not in OUTPUT_TYPES:
+        raise no_such_name(f"There is no output type named {output_type!r}", output_type, OUTPUT_TYPES)
+    if candidates_n < 1:
+        raise UsageError(f"the number of candidates must be at least 1, got {candidates_n}")
+    if candidates_n > 1 and output_type in ("mel", "latent"):
+        raise UsageError(f"candidates are compared as sounds, so the output type must be np or pt, got {output_type}")
+    if steps_n is not None and not 1 <= steps_n <= most_steps_n:
+        raise UsageError(f"the number of steps must be from 1 to {most_steps_n}, got {steps_n}")

@@ -10,16 +10,20 @@ from typing import Any
 import torch
 from diffusers import AudioPipelineOutput, DiffusionPipeline
 
-from t2av_bench.errors import UsageError, no_such_name
 from t2av_bench.models.extractors.arithmetic import BUILDING
 from t2av_bench.models.t2av.checkpoints import check_pipeline, local_folder, own_memory, read_checked, stored_variant
 from t2av_bench.models.t2av.clap import PublishedClap, SmallClap
-from t2av_bench.models.t2av.inputs import OptionalVideos, Video, as_list, checked_negatives, given_pictures
+from t2av_bench.models.t2av.inputs import (
+    OptionalVideos,
+    Video,
+    as_list,
+    check_choices,
+    checked_negatives,
+    given_pictures,
+)
 from t2av_bench.models.t2av.mel import BANDS_N, HOP_N, SR_HZ
 from t2av_bench.models.t2av.reading import PictureJob
 from t2av_bench.models.t2av.sampling import Callback, Conditions, Generators, at_rest, denoise, draw_noise
-
-OUTPUT_TYPES = ("np", "pt", "mel", "latent")
 
 
 class T2AVPipeline(DiffusionPipeline):
@@ -240,7 +244,8 @@ class T2AVPipeline(DiffusionPipeline):
         """
         captions = as_list(prompt)
         negatives = checked_negatives(negative_prompt, len(captions))
-        self._check(output_type, num_candidates, num_inference_steps)
+        most_steps_n = self.scheduler.config.num_train_timesteps
+        check_choices(output_type, num_candidates, num_inference_steps, most_steps_n)
         pictures, length_s = given_pictures(self, len(captions), video, frames, audio_length_in_s)
         scale = self.config.guidance_scale if guidance_scale is None else guidance_scale
         shape = (self.unet.config.in_channels, self.latent_steps_n(length_s), self.mel_rows_n)
@@ -259,19 +264,6 @@ class T2AVPipeline(DiffusionPipeline):
             output = self._finished(latents, captions, length_s, num_candidates, output_type)
         self.maybe_free_model_hooks()
         return AudioPipelineOutput(audios=output) if return_dict else (output,)
-
-    def _check(self, output_type: str, candidates_n: int, steps_n: int | None) -> None:
-        if output_type not in OUTPUT_TYPES:
-            raise no_such_name(f"There is no output type named {output_type!r}", output_type, OUTPUT_TYPES)
-        if candidates_n < 1:
-            raise UsageError(f"the number of candidates must be at least 1, got {candidates_n}")
-        if candidates_n > 1 and output_type in ("mel", "latent"):
-            raise UsageError(
-                f"candidates are compared as sounds, so the output type must be np or pt, got {output_type}"
-            )
-        if steps_n is not None and not 1 <= steps_n <= self.scheduler.config.num_train_timesteps:
-            most = self.scheduler.config.num_train_timesteps
-            raise UsageError(f"the number of steps must be from 1 to {most}, got {steps_n}")
 
     def _conditions(
         self, captions: list[str], negatives: list[str] | None, pictures: list[torch.Tensor | None], length_s: float

@@ -15,7 +15,8 @@ from t2av_bench.models.t2av.config import OPERATORS
 from t2av_bench.models.training import saving
 from t2av_bench.models.training.ablation_plot import plot_ablation
 from t2av_bench.models.training.config import TrainingConfig, load_config
-from t2av_bench.models.training.training import ORDER, relevant_settings, train
+from t2av_bench.models.training.plan import ORDER, relevant_settings
+from t2av_bench.models.training.training import train
 from t2av_bench.models.training.validation import score_pipeline
 from t2av_bench.plotting import check_plot_path
 
@@ -27,7 +28,8 @@ def variants(config: TrainingConfig) -> dict[str, tuple[str, ...]]:
     """Return the ablations of a recipe: for each name, the settings that change.
 
     Operators, the visual-aligned CLAP and the ControlNet left out, the U-Net tuned or frozen, and for the mini world a
-    quarter and a half of the clips. Rungs of real data (AudioCaps, with VGGSound, with LLP) are manifests of one's own.
+    quarter and a half of the clips for all that sees the video. Rungs of real data (AudioCaps, with VGGSound, with LLP)
+    are manifests of one's own.
 
     Examples
     --------
@@ -48,7 +50,7 @@ def variants(config: TrainingConfig) -> dict[str, tuple[str, ...]]:
     if config.data.manifest == "t2av-mini":
         for share in (4, 2):
             clips_n = max(1, config.data.clips_n // share)
-            chosen[f"clips-{clips_n}"] = (f"data.clips_n={clips_n}",)
+            chosen[f"clips-{clips_n}"] = (f"data.video_clips_n={clips_n}",)
     return chosen
 
 

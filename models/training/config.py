@@ -37,7 +37,8 @@ class StageConfig:
     gradient_accumulation
         In how many pieces the clips of an update go through the network.
     gradient_checkpointing
-        Whether activations are computed twice rather than kept.
+        Whether activations are computed twice rather than kept, in parts that can: autoencoder, U-Net (frozen or not)
+        and ControlNet.
     learning_rate, warmup_steps
         AdamW's; it rises linearly from 0 and falls to 0 along a half cosine.
     weight_decay, beta2
@@ -99,6 +100,9 @@ class DataConfig:
         Folder of the manifest's media; by default the manifest's own.
     clips_n, seed
         Number and seed of mini clips.
+    video_clips_n
+        How many of the clips, the first ones, the stages after ``base`` learn from; all by default. A ladder of data on
+        a base model that stays the same.
     validation_clips_n
         Clips that validation generates for: of the mini world's own split, or the last ones of a manifest, which are
         then not trained on.
@@ -108,10 +112,12 @@ class DataConfig:
     data_dir: str | None = None
     clips_n: int = 4000
     seed: int = 0
+    video_clips_n: int | None = None
     validation_clips_n: int = 48
 
     def __post_init__(self) -> None:
         """Check the ranges."""
+        _check(self.video_clips_n is None or self.video_clips_n >= 1, "data.video_clips_n must be at least 1")
         _check(self.clips_n >= 1 and self.validation_clips_n >= 0 and self.seed >= 0, "counts must not be negative")
 
 

@@ -6,9 +6,7 @@ step alone (:mod:`.order`), and everything else that an update depends on lies i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +19,13 @@ from torch import Tensor
 from t2av_bench.errors import TrainingError, UsageError
 from t2av_bench.models.training import checkpoints
 from t2av_bench.models.training.config import StageConfig
-from t2av_bench.models.training.logs import TrainingLog
+from t2av_bench.models.training.loading import Loader, split_batch
+from t2av_bench.models.training.logs import Meter, TrainingLog, read_log
 from t2av_bench.models.training.order import batch_indices
 from t2av_bench.models.training.saving import Progress, load_checkpoint, save_checkpoint, save_final
 from t2av_bench.models.training.stages.base import Stage, to_device
 from t2av_bench.progress import progress_bar
+from t2av_bench.stopping import StopRequest, stops_wait
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +92,7 @@ class Trainer:
         self._validate = validate
         self._accelerator = run.accelerator
         self._pieces_n = settings.gradient_accumulation
+        self._stop, self._ends = StopRequest(), False
         shares_n = self._pieces_n * self._accelerator.num_processes
         if settings.batch_size % shares_n:
             raise UsageError(
@@ -102,10 +103,14 @@ class Trainer:
     def train(self, resume: bool = False) -> None:
         """Run the stage to its end; with ``resume``, from the last checkpoint on.
 
+        SIGTERM and Ctrl-C wait until the update is made and a checkpoint of it is written.
+
         Raises
         ------
         TrainingError
             If the loss is no longer finite, or a checkpoint cannot be written or read.
+        KeyboardInterrupt
+            After a signal; says up to which step the stage is kept.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         torch.manual_seed(self.run.seed + self._accelerator.process_index)
@@ -113,26 +118,32 @@ class Trainer:
             self.stage.checkpoint_activations()
         progress = Progress.start(self.stage, self.settings, self._accelerator)
         found = checkpoints.newest(self.folder) if resume else None
+        owes_a_look = False
         if found is not None:
             load_checkpoint(found, progress, self.run.config, self._accelerator)
+            owes_a_look = self._looks_at(progress.step) and not self._has_looked(progress.step)
+            self._accelerator.wait_for_everyone()
         if self._accelerator.is_main_process:
             checkpoints.forget_old(self.folder)
         log = TrainingLog(self.folder, progress.step) if self._accelerator.is_main_process else None
-        try:
-            self._loop(progress, log)
-        finally:
-            if log is not None:
-                log.close()
-        progress.use_average()
-        save_final(self.folder, self.stage, self.run.config, self._accelerator)
+        with stops_wait() as self._stop:
+            try:
+                if owes_a_look:
+                    self._look(progress, log)
+                self._loop(progress, log)
+            finally:
+                if log is not None:
+                    log.close()
+            progress.use_average()
+            save_final(self.folder, self.stage, self.run.config, self._accelerator)
 
     def _loop(self, progress: Progress, log: TrainingLog | None) -> None:
         total = self.settings.steps
         wanted = self._accelerator.is_local_main_process
-        meter = _Meter()
+        meter = Meter()
         with (
             progress_bar(total, f"Stage {self.stage.name}", "step", wanted) as bar,
-            _Loader(self.stage, self._local_indices, self._chance, progress.step, total) as loader,
+            Loader(self.stage, self._local_indices, self._chance, progress.step, total) as loader,
         ):
             bar.update(progress.step)
             while progress.step < total:
@@ -148,30 +159,52 @@ class Trainer:
                 self._pause(progress, log)
 
     def _pause(self, progress: Progress, log: TrainingLog | None) -> None:
-        """Validate and save, where it is time."""
-        step, last = progress.step, progress.step == self.settings.steps
-        if self._validate is not None and (last or _is_due(step, self.run.validate_every)):
-            with _same_chance(), progress.averaged():
-                values = self._validate(step)
-            if log is not None and values:
-                log.validation(step, values)
-        if _is_due(step, self.run.checkpoint_every) and not last:
+        """Save and validate, where it is time; end, where that was asked for."""
+        step = progress.step
+        looks, is_due = self._looks_at(step), _is_due(step, self.run.checkpoint_every)
+        # Before looking, which takes a while and may be stopped. The last update is followed by the final weights.
+        if self._ends or looks or (is_due and step < self.settings.steps):
             if log is not None:
                 log.plot()
             save_checkpoint(self.folder, progress, self.run.config, self._accelerator)
+        if self._ends:
+            self._stop.end(self._kept(step))
+        if looks:
+            self._look(progress, log)
+
+    def _looks_at(self, step: int) -> bool:
+        """Whether the model is to be validated after this step."""
+        return self._validate is not None and (step == self.settings.steps or _is_due(step, self.run.validate_every))
+
+    def _has_looked(self, step: int) -> bool:
+        """Whether the validation of this step is in the log."""
+        return any(row["step"] == step for row in read_log(self.folder / "validation.csv"))
+
+    def _look(self, progress: Progress, log: TrainingLog | None) -> None:
+        """Validate; a signal is heard at once, since the checkpoint of this step is written."""
+        assert self._validate is not None
+        with _same_chance(), progress.averaged(), self._stop.at_once(self._kept(progress.step)):
+            values = self._validate(progress.step)
+        if log is not None and values:
+            log.validation(progress.step, values)
+
+    def _kept(self, step: int) -> str:
+        return f"stage {self.stage.name} is kept up to step {step}"
 
     def _update(self, progress: Progress, batch: dict[str, Tensor]) -> tuple[float, float]:
         """Do one update; return its loss and the length of its gradient before clipping."""
         total = torch.zeros((), device=self._accelerator.device)
         norm = float("nan")
         self._accelerator.gradient_accumulation_steps = self._pieces_n
-        for piece in _split(batch, self._pieces_n):
+        for piece in split_batch(batch, self._pieces_n):
             with self._accelerator.accumulate(progress.wrapped):
                 loss = progress.wrapped(piece)
                 total += loss.detach() / self._pieces_n
                 self._accelerator.backward(loss)
-        # One number for all processes: where one loss is not finite, all must stop.
-        mean = float(self._accelerator.reduce(total, reduction="mean"))
+        # The same for all processes: where one loss is not finite, or one was asked to end, all must stop.
+        told = torch.stack([total, total.new_tensor(float(self._stop.came))])
+        mean, asked = self._accelerator.reduce(told, reduction="mean").tolist()
+        self._ends = asked > 0
         if not np.isfinite(mean):
             raise TrainingError(
                 f"Stage {self.stage.name}: the loss is {mean} at step {progress.step + 1}; this update was not made."
@@ -194,85 +227,8 @@ class Trainer:
         return np.random.default_rng((self.run.seed, step, self._accelerator.process_index))
 
 
-class _Loader:
-    """Reads the next batch in a thread while the current one is trained on."""
-
-    def __init__(
-        self,
-        stage: Stage,
-        indices: Callable[[int], np.ndarray],
-        chance: Callable[[int], np.random.Generator],
-        step: int,
-        steps_n: int,
-    ) -> None:
-        self._stage, self._indices, self._chance, self._step, self._steps_n = stage, indices, chance, step, steps_n
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="loader")
-        self._coming: Future[dict[str, Tensor]] | None = None
-
-    def __enter__(self) -> _Loader:
-        self._submit()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def next(self) -> dict[str, Tensor]:
-        assert self._coming is not None
-        batch = self._coming.result()
-        self._step += 1
-        self._submit()
-        return batch
-
-    def _submit(self) -> None:
-        if self._step < self._steps_n:
-            self._coming = self._pool.submit(self._stage.batch, self._indices(self._step), self._chance(self._step))
-
-
-class _Meter:
-    """Means since they were last read."""
-
-    def __init__(self) -> None:
-        self._began_s = self._began_cpu_s = 0.0
-        self._clear()
-
-    def _clear(self) -> None:
-        self._losses: list[float] = []
-        self._loading_s = self._total_s = self._cpu_s = 0.0
-
-    def start(self) -> None:
-        self._began_s, self._began_cpu_s = time.perf_counter(), time.process_time()
-
-    def loaded(self) -> None:
-        self._loading_s += time.perf_counter() - self._began_s
-
-    def done(self, loss: float) -> None:
-        self._total_s += time.perf_counter() - self._began_s
-        self._cpu_s += time.process_time() - self._began_cpu_s
-        self._losses.append(loss)
-
-    def read(self) -> dict[str, float]:
-        count = len(self._losses)
-        values = {
-            "loss": float(np.mean(self._losses)),
-            "step_s": self._total_s / count,
-            "step_cpu_s": self._cpu_s / count,
-            "loading_share": self._loading_s / max(self._total_s, 1e-9),
-        }
-        self._clear()
-        return values
-
-
 def _is_due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-def _split(batch: dict[str, Tensor], pieces_n: int) -> Iterator[dict[str, Tensor]]:
-    if pieces_n == 1:
-        yield batch
-        return
-    chunks = {name: tensor.chunk(pieces_n) for name, tensor in batch.items()}
-    for i in range(pieces_n):
-        yield {name: pieces[i] for name, pieces in chunks.items()}
 
 
 @contextmanager

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import time
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from t2av_bench.files import replacing
 
@@ -70,6 +73,44 @@ class TrainingLog:
             for key, value in row.items():
                 if key != "step":
                     self._board.add_scalar(f"{path.stem}/{key}", value, int(row["step"]))
+
+
+class Meter:
+    """Loss, time and share of loading of updates."""
+
+    def __init__(self) -> None:
+        self._began_s = self._began_cpu_s = 0.0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._losses: list[float] = []
+        self._loading_s = self._total_s = self._cpu_s = 0.0
+
+    def start(self) -> None:
+        """Begin an update."""
+        self._began_s, self._began_cpu_s = time.perf_counter(), time.process_time()
+
+    def loaded(self) -> None:
+        """Note that its batch is there."""
+        self._loading_s += time.perf_counter() - self._began_s
+
+    def done(self, loss: float) -> None:
+        """Note that it is made, and its loss."""
+        self._total_s += time.perf_counter() - self._began_s
+        self._cpu_s += time.process_time() - self._began_cpu_s
+        self._losses.append(loss)
+
+    def read(self) -> dict[str, float]:
+        """Return the means over the updates since the last call."""
+        count = len(self._losses)
+        values = {
+            "loss": float(np.mean(self._losses)),
+            "step_s": self._total_s / count,
+            "step_cpu_s": self._cpu_s / count,
+            "loading_share": self._loading_s / max(self._total_s, 1e-9),
+        }
+        self._clear()
+        return values
 
 
 def read_log(path: Path) -> list[dict[str, float]]:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from t2av_bench.errors import UsageError, no_such_name
+from t2av_bench.errors import UsageError
 from t2av_bench.home import home
 from t2av_bench.models.training import saving
 from t2av_bench.models.training.checkpoints import newest, write_folder
@@ -29,6 +29,7 @@ from t2av_bench.models.training.config import STAGE_GROUPS, StageConfig, Trainin
 from t2av_bench.models.training.engine import Run, Trainer
 from t2av_bench.models.training.export import RECIPE
 from t2av_bench.models.training.extraction import Extraction
+from t2av_bench.models.training.plan import ORDER, needs, relevant_settings, wanted_stages
 from t2av_bench.models.training.stages import (
     ClapStage,
     ControlStage,
@@ -44,27 +45,6 @@ from t2av_bench.models.training.validation import make_validation
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-# What each stage takes from others, directly.
-_NEEDS: dict[str, tuple[str, ...]] = {
-    "vae": (),
-    "clap": (),
-    "unet": ("vae", "clap"),
-    "frames": (),
-    "fusion": ("clap", "frames"),
-    "control": ("unet", "fusion"),
-    "tune": ("control",),
-}
-# The sizes that each stage's own networks depend on.
-_SIZES: dict[str, tuple[str, ...]] = {
-    "vae": ("vae", "mel_mean", "mel_std"),
-    "clap": ("clap",),
-    "unet": ("unet", "diffusion"),
-    "frames": ("frame_encoder", "temporal", "frame_rate_hz"),
-    "fusion": ("fusion",),
-    "control": ("control",),
-    "tune": (),
-}
-ORDER = tuple(name for names in STAGE_GROUPS.values() for name in names)
 _PARTS = ("vae", "clap", "text_encoder", "unet", "frame_encoder", "temporal", "fusion", "control")
 
 
@@ -121,25 +101,6 @@ def train(
     if all(saving.is_finished(session.folder(name)) for name in STAGE_GROUPS["base"] if session.applies(name)):
         return session.save_pipeline()
     return None
-
-
-def wanted_stages(stage: str) -> tuple[str, ...]:
-    """Return the networks that a stage of the command line trains, in order.
-
-    Raises
-    ------
-    UsageError
-        If there is no such stage.
-    """
-    groups = {"all": ORDER, **STAGE_GROUPS, **{name: (name,) for name in ORDER}}
-    if stage not in groups:
-        raise no_such_name(f"There is no stage named {stage!r}", stage, groups)
-    return groups[stage]
-
-
-def needs(name: str) -> set[str]:
-    """Return the stages that a stage builds on, directly or not."""
-    return {other for direct in _NEEDS[name] for other in (direct, *needs(direct))}
 
 
 class Session:
@@ -211,7 +172,7 @@ class Session:
         )
         looks = name in ("control", "tune") and self.config.data.validation_clips_n > 0
         validate = make_validation(self.pipeline, self.validation_store, self.config.validation) if looks else None
-        Trainer(stage, self.store.clips_n, self.settings(name), run, folder, validate).train(resume)
+        Trainer(stage, self._clips_n(name), self.settings(name), run, folder, validate).train(resume)
         for part in self.parts().values():
             part.requires_grad_(False).eval()
         self._after(name)
@@ -247,6 +208,13 @@ class Session:
     def features(self) -> Extraction:
         """What the stages learn from."""
         return Extraction(self.pipeline, self.store, self._accelerator, self.from_scratch)
+
+    def _clips_n(self, name: str) -> int:
+        """Return how many clips a stage learns from, always the first ones."""
+        wanted = None if name in STAGE_GROUPS["base"] else self.config.data.video_clips_n
+        if wanted is not None and wanted > self.store.clips_n:
+            raise UsageError(f"data.video_clips_n is {wanted}, but there are {self.store.clips_n} clips to learn from.")
+        return self.store.clips_n if wanted is None else wanted
 
     def _make_stage(self, name: str) -> Stage:
         pipe, config, features = self.pipeline, self.config, self.features
@@ -285,20 +253,6 @@ class Session:
 
     def _store(self, training: bool) -> ClipStore:
         return ClipStore(clip_source(self.config, training), home() / "training" / "clips", self._num_workers)
-
-
-def relevant_settings(config: TrainingConfig, name: str) -> dict[str, Any]:
-    """Return the settings that a stage depends on: its own and those of what it builds on."""
-    mapping = config.to_mapping()
-    used = {name, *needs(name)}
-    sizes = {key for stage in used for key in _SIZES[stage]} if config.base_model is None else set(mapping["model"])
-    mapping["stages"] = {key: value for key, value in mapping["stages"].items() if key in used}
-    mapping["model"] = {key: value for key, value in mapping["model"].items() if key in sizes}
-    for key in ("checkpoint_every", "validate_every", "validation", "name"):
-        del mapping[key]
-    for key in ("steps_n", "guidance_scale"):  # of sampling
-        mapping["model"].get("diffusion", {}).pop(key, None)
-    return mapping
 
 
 def make_pipeline(config: TrainingConfig) -> Any:

@@ -98,22 +98,23 @@ class _LazyGroup(click.Group):
             raise click.ClickException(_listed(error)) from error
         except T2AVBenchError as error:
             raise click.ClickException(str(error)) from error
-        except Stopped:
-            click.echo(f"Error: stopped by SIGTERM; {_way_on(ctx)}", err=True)
+        except Stopped as stop:
+            click.echo(f"Error: stopped by SIGTERM; {_way_on(ctx, str(stop))}", err=True)
             ctx.exit(EXIT_CODE)
-        except KeyboardInterrupt:
-            raise click.ClickException(f"interrupted; {_way_on(ctx)}") from None
+        except KeyboardInterrupt as stop:
+            raise click.ClickException(f"interrupted; {_way_on(ctx, str(stop))}") from None
         except OSError as error:
             if error.errno not in _OF_THE_SYSTEM:
                 raise
             raise click.ClickException(_system_reason(error)) from error
 
 
-def _way_on(ctx: click.Context) -> str:
-    """Say how an interrupted command goes on."""
+def _way_on(ctx: click.Context, done: str) -> str:
+    """Say how an interrupted command goes on, and what is done where the command itself knows."""
     if ctx.invoked_subcommand == "train-reference":
-        return "what is done up to the last checkpoint is kept, and the same command with --resume goes on from there"
-    return "what is done so far is kept, and the same command goes on from there"
+        done = done or "what is done up to the last checkpoint is kept"
+        return f"{done}, and the same command with --resume goes on from there"
+    return f"{done or 'what is done so far is kept'}, and the same command goes on from there"
 
 
 def _system_reason(error: OSError) -> str:

@@ -20,9 +20,9 @@ from t2av_bench.media._container import (
     open_container,
     time_zero_s,
 )
+from t2av_bench.media._mp4 import add_h264, audio_frame, pictures_of, with_dts
 from t2av_bench.media._picture import PictureMaker, orientation
 from t2av_bench.media._video_av import EARLY_S, read_with_av
-from t2av_bench.media.muxing import with_dts
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -128,21 +128,16 @@ def write_pictures(video: str | Path, out: str | Path, *, start_s: float, durati
     MediaError
         If the video cannot be read, holds no pictures, or none of the range.
     """
-    import av
-
     path = Path(video)
     check_file(path)
-    with open_container(path) as source, replacing(Path(out)) as temporary:
+    with open_container(path) as source, replacing(Path(out)) as temporary, pictures_of(path):
         stream = need_stream(source, path, "video")
         rate = stream.average_rate or stream.guessed_rate or Fraction(25)
-        try:
-            copied_s = None
-            if _can_be_copied(source, stream):
-                copied_s = _copy_range(source, stream, temporary, (start_s, start_s + duration_s))
-            if copied_s is None:
-                _code_range(path, Fraction(rate), temporary, (start_s, duration_s))
-        except av.error.FFmpegError as error:
-            raise MediaError(path, f"its pictures cannot be put into an MP4 ({error.strerror})") from error
+        copied_s = None
+        if _can_be_copied(source, stream):
+            copied_s = _copy_range(source, stream, temporary, (start_s, start_s + duration_s))
+        if copied_s is None:
+            _code_range(path, Fraction(rate), temporary, (start_s, duration_s))
     return copied_s or 0.0
 
 
@@ -173,9 +168,7 @@ def write_sound(samples: npt.NDArray[np.float32], sr_hz: int, out: str | Path) -
         with replacing(Path(out)) as temporary, av.open(str(temporary), "w") as target:
             stream: Any = target.add_stream("flac", rate=sr_hz)
             stream.layout, stream.format = layout, "s16"
-            frame = av.AudioFrame.from_ndarray(pcm.reshape(1, -1), format="s16", layout=layout)
-            frame.sample_rate, frame.pts, frame.time_base = sr_hz, 0, Fraction(1, sr_hz)
-            target.mux(stream.encode(frame))
+            target.mux(stream.encode(audio_frame(pcm.reshape(1, -1), sr_hz, sample_format="s16", layout=layout)))
             target.mux(stream.encode())
     except av.error.FFmpegError as error:
         raise MediaError(out, f"cannot be written ({error.strerror})") from error
@@ -237,13 +230,9 @@ def _code_range(path: Path, rate: Fraction, out: Path, range_s: tuple[float, flo
     times_s = np.asarray(start_s + (steps + 0.5) / float(rate))
     height, width = next(read_with_av(path, times_s[:1], None)).shape[:2]
     scale = min(1.0, _MOST_LINES / height)
-    # H.264 in its common form needs even sizes.
-    size = (max(2, round(height * scale / 2) * 2), max(2, round(width * scale / 2) * 2))
-    options = {"crf": "18", "preset": "veryfast", "threads": "1", "g": "50"}
     with av.open(str(out), "w") as target:
-        coded: Any = target.add_stream("libx264", rate=rate, options=options)
-        coded.height, coded.width = size
-        coded.pix_fmt = "yuv420p"
-        for picture in read_with_av(path, times_s, size):
+        options = {"preset": "veryfast", "threads": "1", "g": "50"}
+        coded = add_h264(target, rate, width * scale, height * scale, crf="18", **options)
+        for picture in read_with_av(path, times_s, (coded.height, coded.width)):
             target.mux(coded.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         target.mux(coded.encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.errors import MediaError
 from t2av_bench.files import replacing
 from t2av_bench.media._container import check_file, need_stream, open_container, time_zero_s
+from t2av_bench.media._mp4 import add_h264, audio_frame, pictures_of, with_dts
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
-    from av.packet import Packet
 
 # What MP4 players play as it is; pictures in any other coding are coded again.
 _COPIED = frozenset({"h264", "hevc", "mpeg4", "av1"})
@@ -51,16 +49,12 @@ def mux(video: str | Path, samples: npt.NDArray[np.float32], sr_hz: int, out: st
     check_file(path)
     with open_container(path) as source, replacing(Path(out)) as temporary:
         stream = need_stream(source, path, "video")
-        try:
-            with av.open(str(temporary), "w") as target:
-                sound = target.add_stream("aac", rate=sr_hz)
-                sound.layout = "mono"
-                copied = stream.codec_context.name in _COPIED
-                add_pictures = _copy_pictures if copied else _code_pictures
-                add_pictures(source, stream, target)
-                _add_sound(target, sound, np.clip(np.asarray(samples, np.float32), -1.0, 1.0), sr_hz)
-        except av.error.FFmpegError as error:
-            raise MediaError(path, f"its pictures cannot be put into an MP4 ({error.strerror})") from error
+        with pictures_of(path), av.open(str(temporary), "w") as target:
+            sound = target.add_stream("aac", rate=sr_hz)
+            sound.layout = "mono"
+            add_pictures = _copy_pictures if stream.codec_context.name in _COPIED else _code_pictures
+            add_pictures(source, stream, target)
+            _add_sound(target, sound, np.clip(np.asarray(samples, np.float32), -1.0, 1.0), sr_hz)
 
 
 def _copy_pictures(source: InputContainer, stream: Any, target: OutputContainer) -> None:
@@ -73,30 +67,9 @@ def _copy_pictures(source: InputContainer, stream: Any, target: OutputContainer)
         target.mux(packet)
 
 
-def with_dts(packets: Iterable[Packet[Any]]) -> Iterator[Packet[Any]]:
-    """Give the first packets, which Matroska leaves without a decoding time, one each: MP4 needs it."""
-    waiting: list[Packet[Any]] = []
-    for packet in packets:
-        if packet.dts is None:
-            waiting.append(packet)
-            continue
-        step = packet.duration or 1
-        for ahead, early in enumerate(reversed(waiting), start=1):
-            early.dts = packet.dts - ahead * step
-        yield from waiting
-        waiting = []
-        yield packet
-    for number, packet in enumerate(waiting):  # none has one: pictures in the order they are shown
-        packet.dts = number if packet.pts is None else packet.pts
-        yield packet
-
-
 def _code_pictures(source: InputContainer, stream: Any, target: OutputContainer) -> None:
     rate = stream.average_rate or Fraction(25)
-    coded: Any = target.add_stream("libx264", rate=rate, options={"crf": "18"})
-    # H.264 in its common form needs even sizes.
-    coded.width, coded.height = stream.width // 2 * 2, stream.height // 2 * 2
-    coded.pix_fmt = "yuv420p"
+    coded = add_h264(target, rate, stream.width, stream.height, crf="18")
     coded.time_base = Fraction(1, 90_000)
     zero_s = time_zero_s(source)
     for frame in source.decode(stream):
@@ -108,11 +81,7 @@ def _code_pictures(source: InputContainer, stream: Any, target: OutputContainer)
 
 
 def _add_sound(target: OutputContainer, stream: Any, samples: npt.NDArray[np.float32], sr_hz: int) -> None:
-    import av
-
     for start in range(0, len(samples), _BLOCK_N):
-        block = np.ascontiguousarray(samples[None, start : start + _BLOCK_N])
-        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = sr_hz, start, Fraction(1, sr_hz)
-        target.mux(stream.encode(frame))
+        block = samples[None, start : start + _BLOCK_N]
+        target.mux(stream.encode(audio_frame(block, sr_hz, sample_format="fltp", layout="mono", start=start)))
     target.mux(stream.encode())

@@ -8,19 +8,14 @@ from __future__ import annotations
 import random
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import web_server
 from registering import registered
-from small_world import Whole, World, listing
-from t2av_support import open_gates, tiny_config
-from warm_commands import WarmCommands, warm_commands
-
-from t2av_bench.models.t2av import build_mini
+from small_world import Whole, World, contents, listing
+from warm_commands import WarmCommands
 
 _IN_ALL_N = 12
 
@@ -43,10 +38,6 @@ def kill(commands: WarmCommands, args: list[str | Path], after_s: float, before:
     return ended.code == -signal.SIGKILL
 
 
-def contents(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in listing(folder)}
-
-
 @pytest.mark.parametrize("share", moments("evaluate", 2))
 def test_an_evaluation(world: World, commands: WarmCommands, evaluated: Whole, tmp_path: Path, share: float):
     args = world.evaluate(tmp_path, "--num-workers", "1")
@@ -54,45 +45,6 @@ def test_an_evaluation(world: World, commands: WarmCommands, evaluated: Whole, t
     ended = commands.run(*args)
     assert ended.code == 0, ended.output
     assert evaluated.equals(tmp_path)
-
-
-@pytest.fixture(scope="module")
-def generating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCommands]:
-    folder = tmp_path_factory.mktemp("generating")
-    modules = (
-        "t2av_bench.generation",
-        "t2av_bench.models.t2av.pipeline",
-        "t2av_bench.models.t2av.loading",
-        "soundfile",
-    )
-    with warm_commands(folder, *modules, T2AV_BENCH_HOME=str(folder / "home")) as running:
-        yield running
-
-
-def generate(world: World, checkpoint: Path, out: Path) -> list[str | Path]:
-    which = ["--checkpoint", checkpoint, "--manifest", world.manifest, "--out", out]
-    return ["generate", *which, "--steps", "2", "--batch-size", "2", "--device", "cpu"]
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    pipeline = build_mini(tiny_config())
-    open_gates(pipeline)
-    folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
-    pipeline.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def generated(
-    world: World, generating: WarmCommands, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[dict[str, bytes], float]:
-    """The files of a run without interruption, and how long it took."""
-    out = tmp_path_factory.mktemp("generated") / "out"
-    ended = generating.run(*generate(world, checkpoint, out))
-    assert ended.code == 0, ended.output
-    return contents(out), ended.took_s
 
 
 @pytest.mark.parametrize("share", moments("generate", 0))
@@ -105,7 +57,7 @@ def test_a_generation(
     share: float,
 ):
     whole, took_s = generated
-    args = generate(world, checkpoint, tmp_path / "out")
+    args = world.generate(checkpoint, tmp_path / "out")
     kill(generating, args, share * took_s)
     ended = generating.run(*args)
     assert ended.code == 0, ended.output

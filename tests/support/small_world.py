@@ -25,6 +25,11 @@ class World(NamedTuple):
         where = ["--cache-dir", folder / "cache", "-o", folder / "out" / "result.json"]
         return ["evaluate", *what, *where, *more]
 
+    def generate(self, checkpoint: Path, out: Path) -> list[str | Path]:
+        """Return the arguments of a generation, two steps for two clips at a time."""
+        which = ["--checkpoint", checkpoint, "--manifest", self.manifest, "--out", out]
+        return ["generate", *which, "--steps", "2", "--batch-size", "2", "--device", "cpu"]
+
 
 class Whole(NamedTuple):
     """An evaluation without interruption: the folder it wrote into, and how long it took."""
@@ -54,3 +59,8 @@ def make_world(folder: Path, clips_n: int = CLIPS_N) -> World:
 def listing(folder: Path) -> list[str]:
     """Return all files below a folder, relative to it, hidden ones included."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all files below a folder, hidden ones included, and what is in them."""
+    return {name: (folder / name).read_bytes() for name in listing(folder)}

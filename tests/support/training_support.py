@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -68,3 +71,14 @@ def tiny_recipe(operator: str = "temporal_self_attention", **changes: object) ->
         validation=ValidationConfig(steps=2),
     )
     return dataclasses.replace(config, **changes)  # type: ignore[arg-type]
+
+
+@contextmanager
+def largest_file(size_bytes: int) -> Iterator[None]:
+    """Let the system refuse to write more than this to a file, as it does where no space is left."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -70,11 +70,13 @@ class Stage(nn.Module, ABC):
         return 1.0
 
     def checkpoint_activations(self) -> None:
-        """Compute activations again in the backward pass rather than keep them, in parts that can."""
-        for part in self.trained_parts().values():
-            enable = getattr(part, "enable_gradient_checkpointing", None)
-            if enable is not None:
-                enable()
+        """Compute activations again in the backward pass rather than keep them, in parts that can.
+
+        Frozen parts too: gradients pass through the U-Net's decoder on their way to the ControlNet.
+        """
+        for part in self.parts.values():
+            if getattr(part, "_supports_gradient_checkpointing", False):
+                part.enable_gradient_checkpointing()  # type: ignore[operator]  # of diffusers' ModelMixin
 
 
 def to_device(batch: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:

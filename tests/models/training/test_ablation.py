@@ -14,7 +14,8 @@ from training_support import tiny_recipe
 from t2av_bench.cli import main
 from t2av_bench.errors import UsageError
 from t2av_bench.models.training.ablation import ablate, variants
-from t2av_bench.models.training.config import load_config
+from t2av_bench.models.training.config import STAGE_GROUPS, load_config
+from t2av_bench.models.training.plan import ORDER
 
 
 @pytest.fixture
@@ -60,6 +61,17 @@ def test_variants_share_the_stages_that_a_change_does_not_touch(tmp_path: Path, 
     assert all(float(row["event_f1_stderr"]) >= 0 and 0 <= float(row["chance_f1"]) <= 1 for row in rows)
     ablate(recipe, output, only=["full"])
     assert (output / "ablation.png").stat().st_size > 1000
+
+
+def test_a_rung_of_data_keeps_the_base_model_and_trains_all_that_sees_the_video(tmp_path: Path, recipe: Path):
+    output = tmp_path / "out"
+    changes = variants(load_config(recipe))
+    assert changes["clips-1"] == ("data.video_clips_n=1",)
+    ablate(recipe, output, only=["full", "clips-1"])
+    trained = {stage: (output / "clips-1" / stage / "log.csv").is_file() for stage in ORDER}
+    assert trained == {stage: stage not in STAGE_GROUPS["base"] for stage in ORDER}
+    with pytest.raises(UsageError, match="data.video_clips_n is 5, but there are 4 clips"):
+        ablate(recipe, tmp_path / "more", only=["full"], base=output / "full", changes=["data.video_clips_n=5"])
 
 
 def test_an_unknown_variant_is_named(tmp_path: Path, recipe: Path):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from training_support import LineStage, make_trainer
+from training_support import LineStage, largest_file, make_trainer
 
 from t2av_bench.errors import TrainingError, UsageError
 from t2av_bench.models.training import checkpoints
 from t2av_bench.models.training.logs import read_log
 from t2av_bench.models.training.order import batch_indices
+from t2av_bench.stopping import Stopped
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -65,6 +67,56 @@ def test_a_resumed_stage_ends_with_the_same_bits(tmp_path: Path, stop_after: int
     assert [row["step"] for row in logs[0]] == [row["step"] for row in logs[1]]
 
 
+class Interrupted(LineStage):
+    """Gets a signal during an update."""
+
+    def __init__(self, number: signal.Signals, at: int) -> None:
+        super().__init__()
+        self._number, self._at = number, at
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        loss = super().forward(batch)
+        if self.calls == self._at:
+            signal.raise_signal(self._number)
+        return loss
+
+
+@pytest.mark.parametrize("at", [1, 5, 11])
+@pytest.mark.parametrize(("number", "kind"), [(signal.SIGTERM, Stopped), (signal.SIGINT, KeyboardInterrupt)])
+def test_a_signal_waits_for_the_update_and_loses_none(
+    tmp_path: Path, number: signal.Signals, kind: type[KeyboardInterrupt], at: int
+):
+    handlers = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    with pytest.raises(kind, match=f"^stage line is kept up to step {at}$") as caught:
+        make_trainer(Interrupted(number, at), tmp_path / "parts", every=100).train()
+    assert type(caught.value) is kind
+    assert [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)] == handlers
+    assert [path.name for path in (tmp_path / "parts").iterdir() if path.is_dir()] == [f"step-{at:08d}"]
+    stage = LineStage()
+    make_trainer(stage, tmp_path / "parts", every=100).train(resume=True)
+    assert stage.calls == 11 - at
+    assert all(torch.equal(a, b) for a, b in zip(trained(tmp_path / "whole"), weights_of(stage), strict=True))
+
+
+def test_a_signal_while_looking_is_heard_at_once_and_the_look_is_made_up_for(tmp_path: Path):
+    def look(step: int) -> dict[str, float]:
+        return {"seen": float(step)}
+
+    def stopped(step: int) -> dict[str, float]:
+        if step == 6:
+            signal.raise_signal(signal.SIGTERM)
+        return look(step)
+
+    whole = trained(tmp_path / "whole", validate=look)
+    with pytest.raises(Stopped, match="^stage line is kept up to step 6$"):
+        make_trainer(LineStage(), tmp_path / "parts", validate=stopped).train()
+    stage = LineStage()
+    make_trainer(stage, tmp_path / "parts", validate=look).train(resume=True)
+    assert all(torch.equal(a, b) for a, b in zip(whole, weights_of(stage), strict=True))
+    logs = [(tmp_path / name / "validation.csv").read_text() for name in ("whole", "parts")]
+    assert logs[0] == logs[1]
+
+
 _CHILD = """
 import sys, time
 from pathlib import Path
@@ -101,9 +153,10 @@ def test_a_stage_killed_at_any_moment_ends_with_the_same_bits(tmp_path: Path):
 
 
 _PROCESS = """
-import sys, json
+import signal, sys, json
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
+from t2av_bench.stopping import Stopped
 from training_support import LineStage, make_trainer
 stage = LineStage()
 trainer = make_trainer(stage, Path(sys.argv[2]))
@@ -111,9 +164,15 @@ update = trainer._update
 def dying(progress, batch):
     if progress.step == int(sys.argv[3]):
         sys.exit(0)
+    if progress.step == int(sys.argv[4]) and trainer.run.accelerator.process_index == 1:
+        signal.raise_signal(signal.SIGTERM)  # one process only, as where one machine is taken
     return update(progress, batch)
 trainer._update = dying
-trainer.train(resume=True)
+try:
+    trainer.train(resume=True)
+except Stopped as stop:
+    Path(sys.argv[2], f"{trainer.run.accelerator.process_index}.stopped").write_text(str(stop))
+    sys.exit(0)
 weights = [parameter.tolist() for parameter in stage.parameters()]
 Path(sys.argv[2], f"{trainer.run.accelerator.process_index}.json").write_text(json.dumps(weights))
 """
@@ -124,15 +183,18 @@ def test_two_processes_hold_the_same_weights_also_when_resumed(tmp_path: Path):
     script = tmp_path / "script.py"
     script.write_text(_PROCESS)
 
-    def run(name: str, stop_at: int) -> None:
+    def run(name: str, die_at: int, stop_at: int = -1) -> None:
         command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        arguments = [str(ROOT / "tests" / "support"), str(tmp_path / name), str(stop_at)]
+        arguments = [str(ROOT / "tests" / "support"), str(tmp_path / name), str(die_at), str(stop_at)]
         subprocess.run(command + arguments, cwd=ROOT, env=environment, check=True, capture_output=True, timeout=300)
 
     run("whole", -1)
     run("parts", 5)
     assert not (tmp_path / "parts" / "final").exists()
+    run("parts", -1, stop_at=7)
+    said = [(tmp_path / "parts" / f"{rank}.stopped").read_text() for rank in (0, 1)]
+    assert said == ["stage line is kept up to step 8"] * 2
     run("parts", -1)
     results = [(tmp_path / name / f"{rank}.json").read_text() for name in ("whole", "parts") for rank in (0, 1)]
     assert len(set(results)) == 1
@@ -157,25 +219,22 @@ def test_a_loss_that_is_not_finite_stops_with_step_and_last_good_checkpoint(tmp_
     assert all(torch.isfinite(weight).all() for weight in weights_of(stage))
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(("full_at", "good"), [("step-00000006", "step-00000003"), ("final", "step-00000009")])
+def test_a_full_disk_leaves_the_last_good_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, full_at: str, good: str
+):
     write = checkpoints.write_folder
 
-    def filling(path: Path, fill: object) -> None:
-        if path.name == "step-00000006":
-            # The system itself refuses to write more than this to a file, as it does where no space is left.
-            soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
-            try:
-                write(path, fill)  # type: ignore[arg-type]
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        else:
-            write(path, fill)  # type: ignore[arg-type]
+    def filling(path: Path, fill: Callable[[Path], None]) -> None:
+        with largest_file(100) if path.name == full_at else nullcontext():
+            write(path, fill)
 
     monkeypatch.setattr(checkpoints, "write_folder", filling)
-    with pytest.raises(TrainingError, match="cannot be written .* last good checkpoint is .*step-00000003"):
+    with pytest.raises(TrainingError, match=f"cannot be written .* last good checkpoint is .*{good}"):
         make_trainer(LineStage(), tmp_path).train()
-    assert [path.name for path in sorted(tmp_path.iterdir()) if path.is_dir()] == ["step-00000003"]
+    folders = sorted(path.name for path in tmp_path.iterdir() if path.is_dir())
+    assert folders[-1] == good
+    assert not {full_at, f".{full_at}.part"} & set(folders)
     monkeypatch.undo()
     stage = LineStage()
     make_trainer(stage, tmp_path).train(resume=True)

@@ -179,20 +179,46 @@ def test_onset_targets_stand_at_the_picture_where_the_sound_starts():
     assert bool((bands[0, 11:] > bands[0, :9].max()).all())
 
 
-def test_gradient_checkpointing_changes_no_gradient():
-    gradients = []
+@pytest.mark.parametrize("name", ["unet", "control", "tune"])
+def test_gradient_checkpointing_changes_no_gradient(name: str):
+    gradients, kept_n = [], []
     for checkpointing in (False, True):
-        stage, pipe = make_stage("tune")
+        stage, pipe = make_stage(name)
         for convolution in (*pipe.control.skip_outputs, pipe.control.middle_output):
             nn.init.constant_(convolution.weight, 0.01)
         if checkpointing:
             stage.checkpoint_activations()
-            assert pipe.unet.is_gradient_checkpointing
+        batch, kept = a_batch(stage), 0
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            nonlocal kept
+            kept += tensor.numel()
+            return tensor
+
         torch.manual_seed(1)
-        stage(a_batch(stage)).backward()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = stage(batch)
+        kept_n.append(kept)
+        loss.backward()
         gradients.append([p.grad for p in stage.trained_parameters().values()])
+        assert all(p.grad is None for p in pipe.unet.parameters()) == (name == "control")
     for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b)
+    assert kept_n[1] < 0.6 * kept_n[0]
+
+
+def test_gradients_pass_through_the_frozen_unets_decoder_without_its_activations():
+    stage, pipe = make_stage("control")
+    stage.checkpoint_activations()
+    assert all(block.gradient_checkpointing for block in pipe.unet.up_blocks)
+    assert all(block.gradient_checkpointing for block in pipe.control.encoder.down_blocks)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_every_stage_may_be_asked_to_checkpoint(name: str):
+    stage, _ = make_stage(name)
+    stage.checkpoint_activations()
+    stage(a_batch(stage)).backward()
 
 
 def test_rows_are_taken_across_shards(tmp_path: Path):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
-from training_support import tiny_recipe
+from training_support import largest_file, tiny_recipe
 
 from t2av_bench.cli import main
 from t2av_bench.errors import TrainingError, UsageError
@@ -23,7 +23,8 @@ from t2av_bench.models.training.config import DataConfig, load_config
 from t2av_bench.models.training.export import export_half
 from t2av_bench.models.training.features import Arrays, derive, open_features
 from t2av_bench.models.training.logs import read_log
-from t2av_bench.models.training.training import make_pipeline, needs, train, wanted_stages
+from t2av_bench.models.training.plan import needs, wanted_stages
+from t2av_bench.models.training.training import make_pipeline, train
 from t2av_bench.models.training.validation import event_scores, f1_stderr, heard_onsets
 
 
@@ -127,6 +128,13 @@ def test_clips_that_cannot_be_read_stop_the_training_with_a_reason(tmp_path: Pat
     store = ClipStore(ManifestSource(manifest, tmp_path, 0, 2, 4.0, 25.0, 64), tmp_path / "store")
     with pytest.raises(TrainingError, match="1 groups of clips cannot be read, the first of clips 0 to "):
         store.prepare()
+
+
+def test_clips_that_the_disk_has_no_room_for_are_said_and_leave_nothing_half_written(tmp_path: Path):
+    store = ClipStore(MiniSource("train", 0, 1), tmp_path)
+    with largest_file(1000), pytest.raises(TrainingError, match="cannot be written .*; free some space and start"):
+        store.read_shard(0, 1)
+    assert list(store.folder.iterdir()) == []
 
 
 def test_preparation_goes_on_where_it_stopped(tmp_path: Path):
