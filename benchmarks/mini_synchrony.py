@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 import torch
 
-from t2av_bench.generation import write_wav
+from t2av_bench.generation.making import write_wav
 from t2av_bench.manifests import Clip
 from t2av_bench.manifests.mini import load_test_split
 from t2av_bench.manifests.mini.world import Scene, parse_clip_id

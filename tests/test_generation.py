@@ -17,12 +17,12 @@ from click.testing import CliRunner
 from t2av_support import open_gates, tiny_config
 from team import in_team
 
-from t2av_bench import generation_record
 from t2av_bench.cli import main
 from t2av_bench.errors import MediaError, PrerequisiteError, ProblemsError, UsageError
-from t2av_bench.generation import Generated, generate, generate_one
-from t2av_bench.generation_batches import Share, shares
-from t2av_bench.generation_record import SETTINGS_FILE, Sampling, agree_on_settings
+from t2av_bench.generation import record as generation_record
+from t2av_bench.generation.batches import Share, shares
+from t2av_bench.generation.making import Generated, generate, generate_one
+from t2av_bench.generation.record import SETTINGS_FILE, Sampling, agree_on_settings
 from t2av_bench.manifests import Clip, load_manifest
 from t2av_bench.media import probe, read_audio, read_frames
 from t2av_bench.media.muxing import mux

@@ -32,7 +32,7 @@ def demo(output: Path, num_workers: int | None, no_generate: bool) -> None:
     checkpoint of the reference system, and scores all with the lite features. Needs no download.
     """
     from t2av_bench.evaluation import evaluate
-    from t2av_bench.generation import generate
+    from t2av_bench.generation.making import generate
     from t2av_bench.manifests import load_manifest
     from t2av_bench.manifests.mini.predictions import write_prediction_sets
     from t2av_bench.tables import format_results

@@ -67,9 +67,9 @@ def generate(
     """
     from t2av_bench.distributed import launched, processes
     from t2av_bench.errors import UsageError
-    from t2av_bench.generation import generate as run
-    from t2av_bench.generation import generate_one
-    from t2av_bench.generation_record import Sampling
+    from t2av_bench.generation.making import generate as run
+    from t2av_bench.generation.making import generate_one
+    from t2av_bench.generation.record import Sampling
 
     if (manifest is None) == (video is None):
         raise UsageError("give either --manifest or --video")

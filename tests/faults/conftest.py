@@ -40,7 +40,7 @@ def evaluated(world: World, commands: WarmCommands, tmp_path_factory: pytest.Tem
 def generating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCommands]:
     folder = tmp_path_factory.mktemp("generating")
     modules = (
-        "t2av_bench.generation",
+        "t2av_bench.generation.making",
         "t2av_bench.models.t2av.pipeline",
         "t2av_bench.models.t2av.loading",
         "soundfile",

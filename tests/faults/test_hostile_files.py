@@ -33,7 +33,7 @@ import t2av_bench as tb
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.correlation.ratings import read_ratings
 from t2av_bench.errors import ManifestError, PrerequisiteError, T2AVBenchError, TrainingError
-from t2av_bench.generation_record import agree_on_settings
+from t2av_bench.generation.record import agree_on_settings
 from t2av_bench.manifests import Manifest, event_times, read_manifest
 from t2av_bench.manifests.filtering import read_ids
 from t2av_bench.models.extractors import get_extractor

@@ -11,8 +11,8 @@ import torch
 from audioldm_support import VIDEO_CONFIG, write_audioldm
 from t2av_support import open_gates
 
-from t2av_bench.generation import generate
-from t2av_bench.generation_record import Sampling
+from t2av_bench.generation.making import generate
+from t2av_bench.generation.record import Sampling
 from t2av_bench.media import probe
 from t2av_bench.models.t2av import T2AVPipeline
 from t2av_bench.models.t2av.sampling import clip_generator

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from t2av_bench.distributed.shares import share_out
 from t2av_bench.errors import Problem
-from t2av_bench.generation_record import Sampling
+from t2av_bench.generation.record import Sampling
 from t2av_bench.manifests import Clip
 from t2av_bench.workers import JobFailure, run_jobs
 

@@ -18,8 +18,8 @@ import numpy as np
 from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.errors import Problem, ProblemsError, T2AVBenchError, UsageError
 from t2av_bench.files import remove_leftovers, replacing
-from t2av_bench.generation_batches import Float32Array, Share, Studio, batches, shares, sounds
-from t2av_bench.generation_record import Sampling, agree_on_settings, check_settings, settings_record
+from t2av_bench.generation.batches import Float32Array, Share, Studio, batches, shares, sounds
+from t2av_bench.generation.record import Sampling, agree_on_settings, check_settings, settings_record
 from t2av_bench.manifests import Clip, Manifest, load_manifest
 from t2av_bench.naming import locate_media, media_folder
 from t2av_bench.progress import progress_bar
