@@ -6,7 +6,7 @@ Settings: laws that are equal, near (a shift of one axis and a stretch of anothe
 as 1 / k; normal features or a mixture of three classes of unlike spread; 8 to 64 dimensions with 4 to 64 windows each;
 one window a clip, or 4 or 10 that share half of their variance. The generated sound is tied to the reference's. Every
 setting is drawn ``--runs`` times and judged as an evaluation judges it. A correction that has not converged has no
-interval, so the last lines are over settings where it has in most runs. All take about half an hour on one core.
+interval, so the last lines are over settings where it has in most runs. All take about ten minutes on one core.
 
 Columns: mean error of first order, and of the plain score, in units of the plain score's spread; that of the corrected
 score in units of its own; share of the 95 % intervals that cover the true distance, and of ± 1.96 errors of the
