@@ -25,8 +25,8 @@ import pandas as pd
 import soundfile
 
 import t2av_bench as tb
-from t2av_bench.embedding import halved
 from t2av_bench.environment import environment
+from t2av_bench.extraction.embedding import halved
 from t2av_bench.manifests import Manifest
 from t2av_bench.manifests.mini import render
 from t2av_bench.manifests.mini.predictions import write_prediction_sets

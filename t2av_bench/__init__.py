@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from t2av_bench.packs.verifying import verify_pack
     from t2av_bench.reporting import report
     from t2av_bench.results import Result, Score
-    from t2av_bench.score_plot import plot_result
+    from t2av_bench.results.plot import plot_result
     from t2av_bench.validation import validate_metrics
     from t2av_bench.validation.plot import plot_validation
 
@@ -78,7 +78,7 @@ _HOME_OF = {
     "evaluate": "t2av_bench.evaluation",
     "load_manifest": "t2av_bench.manifests",
     "plot_comparison": "t2av_bench.comparison.plot",
-    "plot_result": "t2av_bench.score_plot",
+    "plot_result": "t2av_bench.results.plot",
     "plot_validation": "t2av_bench.validation.plot",
     "report": "t2av_bench.reporting",
     "validate_metrics": "t2av_bench.validation",

@@ -25,14 +25,13 @@ from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.distributed.shares import Station, check_everywhere, embed_everywhere
 from t2av_bench.environment import environment
 from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
-from t2av_bench.extraction import DEFAULT_MANIFEST, MODALITIES, make_extractors, protocol_for
+from t2av_bench.extraction.choice import DEFAULT_MANIFEST, MODALITIES, make_extractors, protocol_for
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.models.extractors.arithmetic import FULL
 from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.references import PackCache, PackReferences, open_for, packed_choices
-from t2av_bench.per_clip import ClipNumbers
 from t2av_bench.planning import (
     MediaReferences,
     References,
@@ -45,7 +44,9 @@ from t2av_bench.planning import (
 )
 from t2av_bench.predictions import Matching, match_predictions
 from t2av_bench.protocol import OURS
-from t2av_bench.records import (
+from t2av_bench.results import Result
+from t2av_bench.results.per_clip import ClipNumbers
+from t2av_bench.results.records import (
     extractor_record,
     file_counts,
     file_notes,
@@ -56,10 +57,9 @@ from t2av_bench.records import (
     pack_record,
     protocol_notes,
 )
-from t2av_bench.results import Result
-from t2av_bench.scorecard import Scorecard, score_clips, score_notes
+from t2av_bench.scoring.scorecard import Scorecard, score_clips, score_notes
+from t2av_bench.scoring.uncertainty import Uncertainty
 from t2av_bench.threads import few_threads_for_small_matrices
-from t2av_bench.uncertainty import Uncertainty
 
 OnError = Literal["fail", "skip"]
 

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Protocol
 
 from t2av_bench.cache import EmbeddingCache, entry_key, text_sha256
-from t2av_bench.checking import CheckReport, FileNeed
-from t2av_bench.embedding import EmbeddingJob, embed_captions
 from t2av_bench.errors import Problem
+from t2av_bench.extraction.checking import CheckReport, FileNeed
+from t2av_bench.extraction.embedding import EmbeddingJob, embed_captions
 from t2av_bench.manifests import Clip
 from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
 from t2av_bench.naming import locate_media
 from t2av_bench.predictions import Matching
-from t2av_bench.scoring import ClipJobs
+from t2av_bench.scoring.distances import ClipJobs
 
 _NO_FILE = Path()
 _SHORTEST_S = {"window": 0.975, "segment": 0.64}

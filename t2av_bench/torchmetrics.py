@@ -36,8 +36,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from t2av_bench.embedding import halved
 from t2av_bench.errors import UsageError
+from t2av_bench.extraction.embedding import halved
 from t2av_bench.manifests import Manifest
 from t2av_bench.metrics.modules import AlignmentIndex, FrechetScore, KernelScore
 from t2av_bench.metrics.states import ClipIds, Rows

@@ -95,7 +95,7 @@ def test_a_second_run_reads_the_cache_and_gives_the_same_bits(
     def unexpected(*_: object, **__: object) -> None:
         raise AssertionError("nothing is left to compute")
 
-    monkeypatch.setattr("t2av_bench.embedding.run_jobs", unexpected)
+    monkeypatch.setattr("t2av_bench.extraction.embedding.run_jobs", unexpected)
     assert values(run(world, preds, cache_dir=tmp_path / "cache")) == values(first)
 
 
@@ -345,7 +345,7 @@ def test_wrong_options_are_said_before_any_work(world: tuple[Manifest, dict[str,
 
 
 def test_the_default_features_depend_on_the_manifest_and_nothing_else(world: tuple[Manifest, dict[str, Path]]):
-    from t2av_bench.extraction import default_features
+    from t2av_bench.extraction.choice import default_features
 
     assert default_features(world[0]) == ("lite" if world[0].name == "t2av-mini" else "paper")
     assert default_features(Manifest("mine", world[0].table)) == "paper"

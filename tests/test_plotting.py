@@ -22,7 +22,7 @@ from t2av_bench.metrics import METRICS
 from t2av_bench.models.training.ablation_plot import plot_ablation
 from t2av_bench.plotting import SUFFIXES, check_plot_path, inert
 from t2av_bench.results import Result, Score
-from t2av_bench.score_plot import _axis_of, _columns, _panels
+from t2av_bench.results.plot import _axis_of, _columns, _panels
 
 MAGIC = {".png": b"\x89PNG\r\n\x1a\n", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
@@ -192,7 +192,7 @@ def test_the_users_matplotlib_is_neither_used_nor_changed(tmp_path: Path):
 
 def test_matplotlib_is_imported_only_for_a_plot_and_opens_no_window(tmp_path: Path):
     script = (
-        "import sys, t2av_bench.score_plot, t2av_bench.comparison.plot, t2av_bench.validation.plot;"
+        "import sys, t2av_bench.results.plot, t2av_bench.comparison.plot, t2av_bench.validation.plot;"
         "import t2av_bench.cli.evaluate, t2av_bench.plotting as p; p.check_plot_path('x.png');"
         "assert 'matplotlib' not in sys.modules, 'imported'\n"
         "with p.drawing(sys.argv[1], 2, 2): pass\n"

@@ -26,8 +26,8 @@ from t2av_bench.models.extractors import ClipSource, get_extractor
 from t2av_bench.models.extractors.registry import extractor_class
 from t2av_bench.presets import PROTOCOL_PRESETS
 from t2av_bench.protocol import make_protocol
-from t2av_bench.scoring import FRECHET_PARTS
-from t2av_bench.tables import format_results
+from t2av_bench.results.tables import format_results
+from t2av_bench.scoring.distances import FRECHET_PARTS
 
 Rows = Sequence[npt.NDArray[np.float32]]
 

@@ -35,7 +35,7 @@ def demo(output: Path, num_workers: int | None, no_generate: bool) -> None:
     from t2av_bench.generation.making import generate
     from t2av_bench.manifests import load_manifest
     from t2av_bench.manifests.mini.predictions import write_prediction_sets
-    from t2av_bench.tables import format_results
+    from t2av_bench.results.tables import format_results
 
     manifest = load_manifest("t2av-mini")
     click.echo(f"{manifest.name}: {len(manifest)} clips in {manifest.data_dir}", err=True)

@@ -112,15 +112,15 @@ def evaluate(
     from t2av_bench.distributed import is_first, processes
     from t2av_bench.errors import UsageError
     from t2av_bench.evaluation import evaluate as run
-    from t2av_bench.extraction import default_features
+    from t2av_bench.extraction.choice import default_features
     from t2av_bench.manifests import load_manifest
     from t2av_bench.metrics import METRICS
-    from t2av_bench.per_clip import per_clip_path
     from t2av_bench.plotting import check_plot_path
     from t2av_bench.presets import PROTOCOL_PRESETS
+    from t2av_bench.results.per_clip import per_clip_path
+    from t2av_bench.results.plot import plot_result
+    from t2av_bench.results.tables import format_results, format_worst
     from t2av_bench.schemas import check_writable
-    from t2av_bench.score_plot import plot_result
-    from t2av_bench.tables import format_results, format_worst
 
     if plot is not None:
         check_plot_path(plot)

@@ -18,7 +18,7 @@ from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.protocol import Pooling
 from t2av_bench.results import Score
-from t2av_bench.scoring import ClipJobs, sides_of
+from t2av_bench.scoring.distances import ClipJobs, sides_of
 
 
 class Companions(NamedTuple):

@@ -1,11 +1,11 @@
 """Is one system better than another? Paired tests of every score, clip by clip.
 
-Each result knows what every clip adds to each score (:mod:`t2av_bench.contributions`). The difference of two systems'
-scores has the differences of their contributions, and these give its standard error: what both systems share, the
-reference and how hard a clip is, cancels. For a score that is a mean over clips the test is the paired t test, for a
-Fréchet distance it is that to second order where both results hold what that needs (4 d windows, the same seed), for
-other Fréchet distances, an index or a ratio to first order. There is no bootstrap: drawing clips twice biases a
-Fréchet distance, and for means it would give the same interval more slowly.
+Each result knows what every clip adds to each score (:mod:`t2av_bench.scoring.contributions`). The difference of two
+systems' scores has the differences of their contributions, and these give its standard error: what both systems share,
+the reference and how hard a clip is, cancels. For a score that is a mean over clips the test is the paired t test, for
+a Fréchet distance it is that to second order where both results hold what that needs (4 d windows, the same seed), for
+other Fréchet distances, an index or a ratio to first order. There is no bootstrap: drawing clips twice biases a Fréchet
+distance, and for means it would give the same interval more slowly.
 
 What is tested is the difference of the scores as they stand, at this number of clips. A Fréchet distance of few clips
 is biased upwards; in the difference that cancels as far as both systems' sounds spread alike. Where they do not, look
@@ -29,7 +29,10 @@ from typing import Any
 import numpy as np
 
 from t2av_bench._version import __version__
-from t2av_bench.comparability import (
+from t2av_bench.errors import ComparisonError, UsageError
+from t2av_bench.metrics.uncertainty import Contributions, holm, paired_difference
+from t2av_bench.results import Result
+from t2av_bench.results.comparability import (
     Entry,
     check_comparable,
     check_confidence,
@@ -38,9 +41,6 @@ from t2av_bench.comparability import (
     shared_scores,
     systems_record,
 )
-from t2av_bench.errors import ComparisonError, UsageError
-from t2av_bench.metrics.uncertainty import Contributions, holm, paired_difference
-from t2av_bench.results import Result
 from t2av_bench.schemas import write_json
 
 SCHEMA_VERSION = 1

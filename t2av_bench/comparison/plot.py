@@ -14,7 +14,7 @@ from t2av_bench.comparison.paired import Comparison, PairedTest
 from t2av_bench.comparison.tables import p_text
 from t2av_bench.errors import UsageError
 from t2av_bench.plotting import COLOURS, check_plot_path, draw_estimate, drawing, inert, name_rows, note_rows
-from t2av_bench.tables import signed
+from t2av_bench.results.tables import signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,7 +7,7 @@ from dataclasses import astuple, fields
 
 from t2av_bench.comparison.paired import Comparison, PairedTest
 from t2av_bench.grids import csv_grid, latex_grid, markdown_grid, plain_grid
-from t2av_bench.tables import TableFormat, number, signed
+from t2av_bench.results.tables import TableFormat, number, signed
 
 _LEFT = 3
 

@@ -31,13 +31,6 @@ from typing import Any
 import numpy as np
 
 from t2av_bench._version import __version__
-from t2av_bench.comparability import (
-    check_comparable,
-    check_confidence,
-    load_entries,
-    shared_scores,
-    systems_record,
-)
 from t2av_bench.correlation.pairs import LEVELS, Level, RatedGroup, check_against_ratings, paired_groups
 from t2av_bench.correlation.ratings import Ratings, read_ratings
 from t2av_bench.errors import ComparisonError, MetricError, UsageError
@@ -53,6 +46,13 @@ from t2av_bench.metrics.correlation import (
 )
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.results import Result
+from t2av_bench.results.comparability import (
+    check_comparable,
+    check_confidence,
+    load_entries,
+    shared_scores,
+    systems_record,
+)
 from t2av_bench.schemas import write_json
 
 SCHEMA_VERSION = 1

@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from t2av_bench.comparability import Entry
 from t2av_bench.correlation.ratings import Ratings
 from t2av_bench.errors import ComparisonError
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.results import Result
+from t2av_bench.results.comparability import Entry
 
 Level = Literal["system", "clip-pooled", "clip"]
 LEVELS: tuple[Level, ...] = get_args(Level)

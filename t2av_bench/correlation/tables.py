@@ -8,7 +8,7 @@ from dataclasses import astuple, fields
 from t2av_bench.correlation.agreement import Agreement, Correlation
 from t2av_bench.grids import csv_grid, latex_grid, markdown_grid, plain_grid
 from t2av_bench.metrics.correlation import KINDS
-from t2av_bench.tables import TableFormat
+from t2av_bench.results.tables import TableFormat
 
 _LEFT = 2
 _NAMES = {"spearman": "Spearman", "kendall": "Kendall", "pearson": "Pearson"}

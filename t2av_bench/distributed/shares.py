@@ -4,7 +4,7 @@
 
     jobs ─► what is missing ─► who has it already ─► shares by estimated time ─► embedded everywhere ─► gathered
 
-With a single process this is :func:`~t2av_bench.checking.check_files` and :func:`~t2av_bench.embedding.embed_missing`.
+With a single process this is ``check_files`` and ``embed_missing`` of :mod:`t2av_bench.extraction`.
 
 The cache may be one folder that all processes share, or a folder of its own on each machine. Nothing needs to know
 which: what the first process cannot read afterwards, the others send it, a bounded amount at a time.
@@ -19,12 +19,12 @@ from functools import partial
 from pathlib import Path
 
 from t2av_bench.cache import entry_key, file_sha256, file_state
-from t2av_bench.checking import CheckReport, FileNeed, check_files, is_known, united
 from t2av_bench.distributed.own_caches import gather, held_by, own_caches, spread
 from t2av_bench.distributed.station import Order, Station, default_workers, order_of
 from t2av_bench.distributed.team import Processes
-from t2av_bench.embedding import EmbeddingJob, embed_missing
 from t2av_bench.errors import MediaError
+from t2av_bench.extraction.checking import CheckReport, FileNeed, check_files, is_known, united
+from t2av_bench.extraction.embedding import EmbeddingJob, embed_missing
 from t2av_bench.models.extractors.network import import_torch
 
 __all__ = [
@@ -72,7 +72,7 @@ def share_out(costs: Sequence[float], n: int) -> list[list[int]]:
 
 
 def check_everywhere(needs: Sequence[FileNeed], station: Station, processes: Processes) -> CheckReport:
-    """Check all files as :func:`~t2av_bench.checking.check_files` does, in every process a share of the unknown."""
+    """Check all files as ``check_files`` does, in every process a share of the unknown."""
     if processes.n == 1:
         return _check(station, needs)
     costs = [0.0 if is_known(need, station.cache) else _checking_s(need) for need in needs]
@@ -82,7 +82,7 @@ def check_everywhere(needs: Sequence[FileNeed], station: Station, processes: Pro
 
 
 def embed_everywhere(jobs: Sequence[EmbeddingJob], station: Station, processes: Processes) -> dict[str, str]:
-    """Embed what is not in the cache as :func:`~t2av_bench.embedding.embed_missing` does, in every process a share.
+    """Embed what is not in the cache as ``embed_missing`` does, in every process a share.
 
     Afterwards the first process's cache holds everything.
 

@@ -9,8 +9,8 @@ from functools import cached_property
 
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.distributed.team import Processes
-from t2av_bench.embedding import EmbeddingJob
 from t2av_bench.errors import T2AVBenchError
+from t2av_bench.extraction.embedding import EmbeddingJob
 from t2av_bench.models.extractors import ClipSource, Extractor
 
 # A job on its way to another process, which has the extractor itself.
@@ -33,7 +33,7 @@ class Station:
     extractors
         Those of the run, on this process's device.
     batch_size, num_workers, progress
-        Of :func:`~t2av_bench.embedding.embed_missing`.
+        Of :func:`~t2av_bench.extraction.embedding.embed_missing`.
     """
 
     cache: EmbeddingCache

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from t2av_bench.comparability import Entry as Compared
-from t2av_bench.comparability import check_comparable
 from t2av_bench.errors import ComparisonError, LeaderboardError, shown
 from t2av_bench.leaderboard.submissions import Entry
 from t2av_bench.results import Result
+from t2av_bench.results.comparability import Entry as Compared
+from t2av_bench.results.comparability import check_comparable
 
 
 def joined_basis(basis: Result | None, new: Entry) -> Result:

@@ -21,9 +21,9 @@ from t2av_bench.metrics.intervals import corrected_interval
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.models.extractors.catalogue import WEIGHTS
-from t2av_bench.per_clip import PerClip
-from t2av_bench.records import incomplete
 from t2av_bench.results import Result, Score
+from t2av_bench.results.per_clip import PerClip
+from t2av_bench.results.records import incomplete
 
 _MINI = "t2av-mini"
 # Ranges of scores that are no distances; distances are at least 0.

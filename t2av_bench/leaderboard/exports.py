@@ -12,7 +12,7 @@ from t2av_bench.grids import Marks, csv_grid, latex_grid, markdown_grid, plain_g
 from t2av_bench.leaderboard.board import Leaderboard
 from t2av_bench.leaderboard.places import ROUNDED_TO
 from t2av_bench.leaderboard.submissions import Entry
-from t2av_bench.tables import with_error
+from t2av_bench.results.tables import with_error
 
 BoardFormat = Literal["plain", "csv", "markdown", "latex"]
 _DEFAULT_ORDER = "FAVD"

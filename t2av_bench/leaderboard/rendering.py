@@ -13,7 +13,7 @@ from t2av_bench.leaderboard.board import Leaderboard
 from t2av_bench.leaderboard.submissions import Entry
 from t2av_bench.metrics import METRICS
 from t2av_bench.pages import render
-from t2av_bench.tables import KIND_TITLES
+from t2av_bench.results.tables import KIND_TITLES
 
 _DIGITS = 6
 # Columns that are there at first; the others at a click.

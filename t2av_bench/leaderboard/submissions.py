@@ -13,9 +13,9 @@ from typing import Any
 
 from t2av_bench.errors import LeaderboardError, shown
 from t2av_bench.leaderboard.consistency import clip_contradictions, contradictions
-from t2av_bench.per_clip import per_clip_path
-from t2av_bench.records import incomplete
 from t2av_bench.results import Result
+from t2av_bench.results.per_clip import per_clip_path
+from t2av_bench.results.records import incomplete
 from t2av_bench.schemas import read_json
 
 _ID_LENGTH = 60

@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache, text_sha256
-from t2av_bench.checking import CheckReport
 from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.distributed.shares import Station, check_everywhere, embed_everywhere
-from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import Problem, ProblemsError, UsageError
 from t2av_bench.evaluation import OnError
-from t2av_bench.extraction import DEFAULT_MANIFEST, make_extractors, protocol_for
+from t2av_bench.extraction.checking import CheckReport
+from t2av_bench.extraction.choice import DEFAULT_MANIFEST, make_extractors, protocol_for
+from t2av_bench.extraction.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor
@@ -34,7 +34,7 @@ from t2av_bench.packs.survey import choose_dtype, survey
 from t2av_bench.planning import MediaReferences, caption_problems, too_short_clips
 from t2av_bench.progress import progress_bar
 from t2av_bench.protocol import OURS, Protocol
-from t2av_bench.records import extractor_record, manifest_record
+from t2av_bench.results.records import extractor_record, manifest_record
 
 Dtype = Literal["float16", "float32"]
 LICENCE = (

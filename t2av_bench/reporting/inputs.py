@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.comparability import Entry, check_comparable, load_entries, shared_scores
 from t2av_bench.errors import Problem, ReportError, T2AVBenchError, UsageError, shown
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest, manifest_names
 from t2av_bench.metrics import METRICS
@@ -17,6 +16,7 @@ from t2av_bench.naming import locate_media, media_folder
 from t2av_bench.predictions import match_predictions
 from t2av_bench.reporting.clips import ClipFacts, Source
 from t2av_bench.results import Result
+from t2av_bench.results.comparability import Entry, check_comparable, load_entries, shared_scores
 
 # The keys 1 to 9 choose a sound, and the first is the original.
 MOST_SYSTEMS = 8

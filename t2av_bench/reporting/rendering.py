@@ -15,7 +15,7 @@ from t2av_bench.reporting.places import clip_folder
 from t2av_bench.reporting.selection import Reason
 from t2av_bench.reporting.statistics import histogram, label_means, labels_of, short, timing
 from t2av_bench.results import Result, Score
-from t2av_bench.tables import KIND_TITLES, number
+from t2av_bench.results.tables import KIND_TITLES, number
 
 GENERATOR = "t2av-bench report"
 # Nothing but the report's own files, also fetched whole; the empty icon keeps browsers from asking a server for one.

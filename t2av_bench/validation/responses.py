@@ -31,8 +31,8 @@ from scipy import stats
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
-from t2av_bench.per_clip import PerClip
 from t2av_bench.results import Result, Score
+from t2av_bench.results.per_clip import PerClip
 from t2av_bench.validation.record import Point, Response, Verdict
 
 DETECTED_AT = 2.0

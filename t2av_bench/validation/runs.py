@@ -24,12 +24,12 @@ import numpy as np
 
 from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.checking import FileNeed
 from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.distributed.shares import Station, check_everywhere, embed_everywhere, spread
 from t2av_bench.errors import ProblemsError, T2AVBenchError, UsageError, no_such_name
 from t2av_bench.evaluation import OnError
-from t2av_bench.extraction import DEFAULT_MANIFEST, default_features, make_extractors, protocol_for
+from t2av_bench.extraction.checking import FileNeed
+from t2av_bench.extraction.choice import DEFAULT_MANIFEST, default_features, make_extractors, protocol_for
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor

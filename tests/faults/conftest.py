@@ -22,7 +22,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="session")
 def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WarmCommands]:
     folder = tmp_path_factory.mktemp("commands")
-    modules = ("t2av_bench.evaluation", "t2av_bench.companions.peers", "t2av_bench.results", "scipy.linalg")
+    modules = ("t2av_bench.evaluation", "t2av_bench.companions.peers", "t2av_bench.results.result", "scipy.linalg")
     with warm_commands(folder, *modules, T2AV_BENCH_HOME=str(folder / "home")) as running:
         yield running
 

@@ -17,11 +17,12 @@ from small_world import Whole, World, listing
 from warm_commands import ROOT, WarmCommands
 
 import t2av_bench as tb
-from t2av_bench import checking, evaluation
+from t2av_bench import evaluation
 from t2av_bench.cache import EmbeddingCache, file_state, unchanged
-from t2av_bench.checking import FileNeed, check_files
 from t2av_bench.distributed import shares
 from t2av_bench.errors import MediaError, ProblemsError
+from t2av_bench.extraction import checking
+from t2av_bench.extraction.checking import FileNeed, check_files
 from t2av_bench.progress import byte_bar, progress_bar
 
 

@@ -15,11 +15,12 @@ from click.testing import CliRunner
 from damage import KINDS, Reading, damaged, read_damaged, small_sources, sound_sources
 from small_world import World
 
-from t2av_bench import checking, datacheck
+from t2av_bench import datacheck
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.checking import FileNeed, check_files
 from t2av_bench.cli import main
 from t2av_bench.datacheck import check_data
+from t2av_bench.extraction import checking
+from t2av_bench.extraction.checking import FileNeed, check_files
 from t2av_bench.manifests import load_manifest
 from t2av_bench.workers import JobFailure, run_jobs
 
@@ -74,7 +75,8 @@ def test_two_thousand_damaged_files(world: World, shared: Path, tmp_path: Path):
 
 CULPRITS = """
 import os, signal, time
-from t2av_bench import checking, datacheck
+from t2av_bench import datacheck
+from t2av_bench.extraction import checking
 from t2av_bench.models.t2av import reading
 
 def misbehave(path):

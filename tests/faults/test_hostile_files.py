@@ -42,8 +42,8 @@ from t2av_bench.models.extractors.weights import load_state_dict
 from t2av_bench.models.t2av import T2AVPipeline, build_mini
 from t2av_bench.models.t2av.checkpoints import check_pipeline
 from t2av_bench.models.training.config import load_config
-from t2av_bench.per_clip import per_clip_path
 from t2av_bench.predictions import match_predictions
+from t2av_bench.results.per_clip import per_clip_path
 
 MANIFEST = (
     "clip_id,media,start_s,duration_s,caption,labels\na,a.mp4,0,4,a dog barks,dog\nb,b.mp4,1.5,4,rain,rain;wind\n"

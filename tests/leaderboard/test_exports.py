@@ -21,7 +21,7 @@ from t2av_bench.errors import UsageError
 from t2av_bench.grids import latex_grid
 from t2av_bench.leaderboard.exports import format_board
 from t2av_bench.leaderboard.model_index import model_index
-from t2av_bench.tables import format_results
+from t2av_bench.results.tables import format_results
 
 
 def board_with(stderr: float | None = 0.1, **values: float) -> tb.Leaderboard:

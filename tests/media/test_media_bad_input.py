@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from t2av_bench.checking import FileNeed, inspect
-from t2av_bench.embedding import _load_clip
 from t2av_bench.errors import MediaError
+from t2av_bench.extraction.checking import FileNeed, inspect
+from t2av_bench.extraction.embedding import _load_clip
 from t2av_bench.media import check_audio, probe, read_audio, read_clip_audio, read_frames
 from t2av_bench.models.extractors import ClipSource, get_extractor
 from t2av_bench.workers import JobFailure, run_jobs

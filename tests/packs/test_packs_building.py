@@ -86,7 +86,7 @@ def test_the_same_embeddings_make_the_same_bytes(world: World, tmp_path: Path):
 
 
 def test_a_build_goes_on_from_the_cache(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("t2av_bench.embedding.run_jobs", None)
+    monkeypatch.setattr("t2av_bench.extraction.embedding.run_jobs", None)
     assert build_pack(tmp_path / "again.pack", world.manifest, **world.options).record["clips"] == N
 
 

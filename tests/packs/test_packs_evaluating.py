@@ -14,8 +14,8 @@ from team import in_team
 
 import t2av_bench as tb
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.embedding import halved
 from t2av_bench.errors import ComparisonError, PackError, ProblemsError, UsageError
+from t2av_bench.extraction.embedding import halved
 from t2av_bench.manifests import Manifest
 from t2av_bench.models.extractors import get_extractor
 from t2av_bench.packs.building import build_pack

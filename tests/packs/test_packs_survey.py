@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from t2av_bench.embedding import halved
+from t2av_bench.extraction.embedding import halved
 from t2av_bench.metrics import frechet_distance
 from t2av_bench.packs.survey import MAX_ROUNDING, Survey, choose_dtype, survey
 

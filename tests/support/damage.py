@@ -12,8 +12,8 @@ import av
 import numpy as np
 import soundfile
 
-from t2av_bench.checking import FileNeed, inspect
 from t2av_bench.errors import MediaError
+from t2av_bench.extraction.checking import FileNeed, inspect
 from t2av_bench.models.extractors import ClipSource, get_extractor
 
 _HEADER_BYTES = 4096

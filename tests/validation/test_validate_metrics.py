@@ -139,7 +139,7 @@ def test_workers_and_a_second_run_from_the_cache_give_the_same_numbers(
     def unexpected(*_: object, **__: object) -> None:
         raise AssertionError("nothing is left to embed")
 
-    monkeypatch.setattr("t2av_bench.embedding.run_jobs", unexpected)
+    monkeypatch.setattr("t2av_bench.extraction.embedding.run_jobs", unexpected)
     assert validate(manifest, cache, **late).responses == expected
 
 

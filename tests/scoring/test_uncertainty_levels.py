@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from t2av_bench import uncertainty
-from t2av_bench.contributions import ClipContributions, with_stderr
 from t2av_bench.metrics import JointStats, frechet_distance
 from t2av_bench.metrics.groups import assign_groups, united
 from t2av_bench.metrics.halves import frechet_contributions
 from t2av_bench.results import Score
-from t2av_bench.scoring import GroupedStats, SideStats
-from t2av_bench.uncertainty import uncertainty_notes, with_bias
+from t2av_bench.scoring import uncertainty
+from t2av_bench.scoring.contributions import ClipContributions, with_stderr
+from t2av_bench.scoring.distances import GroupedStats, SideStats
+from t2av_bench.scoring.uncertainty import uncertainty_notes, with_bias
 
 DIM = 12
 

@@ -15,8 +15,8 @@ import numpy as np
 from t2av_bench.errors import UsageError
 from t2av_bench.metrics import METRICS
 from t2av_bench.plotting import COLOURS, REACH, draw_estimate, drawing, inert, name_rows, note_rows, towards_better
-from t2av_bench.results import Result, Score
-from t2av_bench.tables import with_error
+from t2av_bench.results.result import Result, Score
+from t2av_bench.results.tables import with_error
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

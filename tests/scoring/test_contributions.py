@@ -18,10 +18,7 @@ import pytest
 import soundfile
 
 import t2av_bench as tb
-from t2av_bench import alignment, contributions, scoring
-from t2av_bench.alignment import with_indices
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.contributions import ClipContributions, clip_contributions, with_stderr
 from t2av_bench.manifests import Manifest
 from t2av_bench.manifests.mini import render
 from t2av_bench.manifests.mini.predictions import write_prediction_sets
@@ -31,8 +28,12 @@ from t2av_bench.metrics.halves import frechet_contributions, frechet_errors
 from t2av_bench.metrics.intervals import corrected_interval
 from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.protocol import Protocol
-from t2av_bench.scoring import ClipJobs, Scored, gather, score_all
-from t2av_bench.uncertainty import half_maps
+from t2av_bench.scoring import alignment, contributions
+from t2av_bench.scoring import distances as scoring
+from t2av_bench.scoring.alignment import with_indices
+from t2av_bench.scoring.contributions import ClipContributions, clip_contributions, with_stderr
+from t2av_bench.scoring.distances import ClipJobs, Scored, gather, score_all
+from t2av_bench.scoring.uncertainty import half_maps
 
 Array = npt.NDArray[np.float64]
 Rows = dict[str, Array]

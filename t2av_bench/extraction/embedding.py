@@ -5,7 +5,7 @@ it. So all their networks are in memory together, 0.9 GB for the paper's feature
 is. To have one at a time, the decoded inputs of all clips would have to be kept (170 GB for a benchmark of 17,000
 clips), or every file decoded once per extractor, and on a GPU the decoding is what takes longest.
 
-Windows of different clips share a batch (:mod:`t2av_bench.batching`). Every clip is written to the cache as soon as its
+Windows of different clips share a batch (``batching``). Every clip is written to the cache as soon as its
 last window is embedded, so a killed run goes on where it stopped, and memory does not grow with the number of clips:
 afterwards the statistics read the clips back from the cache one by one, in the manifest's order.
 """
@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.batching import Batcher
 from t2av_bench.cache import EmbeddingCache, unchanged
 from t2av_bench.errors import ManifestError, MediaError, MetricError, T2AVBenchError
+from t2av_bench.extraction.batching import Batcher
 from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
 from t2av_bench.models.extractors.read_once import ReadOnceSource
 from t2av_bench.progress import progress_bar

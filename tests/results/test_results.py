@@ -11,7 +11,7 @@ import pytest
 
 from t2av_bench.errors import ResultError, UsageError
 from t2av_bench.results import Result, Score
-from t2av_bench.tables import format_results, format_worst, number
+from t2av_bench.results.tables import format_results, format_worst, number
 
 
 def make_result(name: str = "my system", value: float = 1.25, stderr: float | None = 0.125) -> Result:

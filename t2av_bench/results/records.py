@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from t2av_bench.checking import CheckReport
+from t2av_bench.extraction.checking import CheckReport
 from t2av_bench.manifests import Manifest
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.packs.reading import ReferencePack

@@ -28,7 +28,7 @@ from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 from t2av_bench.protocol import Pooling
 from t2av_bench.results import Score
-from t2av_bench.scoring import ClipJobs, Float32Array, HalfMaps, Scored, SideStats, clip_rows, frechet_jobs
+from t2av_bench.scoring.distances import ClipJobs, Float32Array, HalfMaps, Scored, SideStats, clip_rows, frechet_jobs
 
 # Clips whose samples are in memory at once: enough rows for a matrix product to run at full speed.
 BATCH_CLIPS = 64

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.contributions import BATCH_CLIPS
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import METRICS, Balance, MetricSpec
 from t2av_bench.metrics.index_influence import RePairedIndexMap
@@ -23,7 +22,8 @@ from t2av_bench.metrics.pairing import DRAWS, RePairing
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.protocol import Protocol
 from t2av_bench.results import Score
-from t2av_bench.scoring import ClipJobs, Float32Array, Scored, SideStats, clip_rows
+from t2av_bench.scoring.contributions import BATCH_CLIPS
+from t2av_bench.scoring.distances import ClipJobs, Float32Array, Scored, SideStats, clip_rows
 
 
 def with_indices(
@@ -41,7 +41,7 @@ def with_indices(
     Parameters
     ----------
     plain
-        Of :func:`~t2av_bench.scoring.score_all`; its balance is used.
+        Of :func:`~t2av_bench.scoring.distances.score_all`; its balance is used.
     protocol, clips, cache
         The choices, and where the embeddings are.
     sides

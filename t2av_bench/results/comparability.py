@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from t2av_bench.errors import ComparisonError, UsageError, no_such_name
 from t2av_bench.metrics import METRICS
-from t2av_bench.results import Result
+from t2av_bench.results.result import Result
 
 _SHOWN = 3
 # Settings of a score that decide its value; others are found in the data, such as what it is for shuffled pairs.

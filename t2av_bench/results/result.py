@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2av_bench.errors import ResultError
-from t2av_bench.per_clip import ClipTable, PerClip, per_clip_csv, per_clip_path, per_clip_record, read_per_clip
+from t2av_bench.results.per_clip import ClipTable, PerClip, per_clip_csv, per_clip_path, per_clip_record, read_per_clip
 from t2av_bench.schemas import first_violation, read_json, write_text
 
 if TYPE_CHECKING:
@@ -129,9 +129,9 @@ class Result:
         What a reader of the scores should know.
     per_clip
         Clip id to what the clip adds to each score, in the score's unit; see
-        :func:`t2av_bench.contributions.clip_contributions`. Without the scores that have no standard error. Not part
-        of the result file, which stays small, nor of equality: :meth:`save` writes it as a table beside the file, and
-        :meth:`load` reads it if asked to.
+        :func:`t2av_bench.scoring.contributions.clip_contributions`. Without the scores that have no standard error. Not
+        part of the result file, which stays small, nor of equality: :meth:`save` writes it as a table beside the file,
+        and :meth:`load` reads it if asked to.
     clip_halves
         As ``per_clip``, by the influence functions of the clip's own half: what standard errors of second order need.
         Kept as ``per_clip`` is.
@@ -185,7 +185,7 @@ class Result:
     def save(self, path: str | Path) -> None:
         """Write the result as JSON, and beside it the contributions of clips, if it holds any.
 
-        Both under a temporary name first; see :mod:`t2av_bench.per_clip` for the second.
+        Both under a temporary name first; see :mod:`t2av_bench.results.per_clip` for the second.
 
         Raises
         ------
@@ -204,7 +204,7 @@ class Result:
         write_text(path, text)
 
     def save_per_clip(self, path: str | Path) -> None:
-        """Write what each clip adds to each score as a table of its own; see :mod:`t2av_bench.per_clip`.
+        """Write what each clip adds to each score as a table of its own; see :mod:`t2av_bench.results.per_clip`.
 
         Raises
         ------

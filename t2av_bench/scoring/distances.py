@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.cache import EmbeddingCache
-from t2av_bench.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.errors import MetricError
+from t2av_bench.extraction.embedding import EmbeddingJob, read_embeddings
 from t2av_bench.metrics import Balance, JointStats, MetricSpec, frechet_distance
 from t2av_bench.metrics.groups import united
 from t2av_bench.metrics.index_influence import RePairedIndexMap
@@ -188,9 +188,9 @@ class HalfMaps(NamedTuple):
 def score_all(
     protocol: Protocol, reference: SideStats, generated: SideStats, n_clips: int, *, influence: bool = True
 ) -> Scored:
-    """Compute every Fréchet distance of the protocol; :mod:`t2av_bench.alignment` adds the indices.
+    """Compute every Fréchet distance of the protocol; :mod:`t2av_bench.scoring.alignment` adds the indices.
 
-    The standard errors come from :mod:`t2av_bench.contributions`; ``influence`` fits the influence functions that these
+    The standard errors come from ``contributions``; ``influence`` fits the influence functions that these
     are made of. Large distances come from them at no further cost.
     """
     found = Scored({}, {}, None, {})

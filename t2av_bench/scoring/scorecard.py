@@ -11,20 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from t2av_bench.alignment import with_indices
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.companions.peers import measures_of
 from t2av_bench.companions.scores import cached_clips, score_companions
 from t2av_bench.companions.synchrony import shuffled_note
-from t2av_bench.contributions import clip_contributions, with_stderr
 from t2av_bench.manifests import Clip
 from t2av_bench.metrics.groups import clip_number, grouped_by_number
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.protocol import Protocol
 from t2av_bench.results import Score
-from t2av_bench.scoring import ClipJobs, GroupedStats, sample_notes, score_all
-from t2av_bench.uncertainty import Uncertainty, groups_wanted, half_maps, uncertainty_notes, with_bias
+from t2av_bench.scoring.alignment import with_indices
+from t2av_bench.scoring.contributions import clip_contributions, with_stderr
+from t2av_bench.scoring.distances import ClipJobs, GroupedStats, sample_notes, score_all
+from t2av_bench.scoring.uncertainty import Uncertainty, groups_wanted, half_maps, uncertainty_notes, with_bias
 
 
 class Scorecard(NamedTuple):

@@ -1,6 +1,6 @@
 """How far a Fréchet score may be off: its bias, and what reality scores against itself.
 
-Standard errors come from the contributions of clips (:mod:`t2av_bench.contributions`); the rest comes from statistics
+Standard errors come from the contributions of clips (``contributions``); the rest comes from statistics
 that were gathered by group of clips (:mod:`t2av_bench.metrics.groups`). Subsets hold the same clips on both sides.
 """
 
@@ -29,7 +29,7 @@ from t2av_bench.metrics.groups import (
 from t2av_bench.metrics.influence import InfluenceMap
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.results import Score
-from t2av_bench.scoring import GroupedStats, HalfMaps, Scored, SideStats
+from t2av_bench.scoring.distances import GroupedStats, HalfMaps, Scored, SideStats
 from t2av_bench.threads import SMALL_DIM
 
 Uncertainty = Literal["auto", "full", "stderr", "none"]
@@ -62,7 +62,7 @@ def half_maps(
     sides
         Statistics of the reference and of the generated side.
     groups
-        Group of each clip; the halves are those of :class:`~t2av_bench.scoring.GroupedStats`.
+        Group of each clip; the halves are those of :class:`~t2av_bench.scoring.distances.GroupedStats`.
     level
         As for :func:`with_bias`.
     """

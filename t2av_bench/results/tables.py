@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from t2av_bench.errors import UsageError
 from t2av_bench.grids import csv_grid, latex_grid, markdown_grid, plain_grid
-from t2av_bench.results import Result, Score
+from t2av_bench.results.result import Result, Score
 
 TableFormat = Literal["plain", "latex", "markdown", "csv", "json"]
 FORMATS: tuple[str, ...] = get_args(TableFormat)

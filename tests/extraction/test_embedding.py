@@ -15,8 +15,8 @@ import soundfile
 import torch
 
 from t2av_bench.cache import EmbeddingCache, entry_key
-from t2av_bench.embedding import EmbeddingJob, embed_missing, read_embeddings
 from t2av_bench.errors import CacheError, MetricError, OutOfMemoryWarning, T2AVBenchError
+from t2av_bench.extraction.embedding import EmbeddingJob, embed_missing, read_embeddings
 from t2av_bench.media import audio
 from t2av_bench.models.extractors import AudioExtractor, ClipSource, Extractor
 from t2av_bench.models.extractors.base import Finish
@@ -304,7 +304,7 @@ def test_only_so_much_is_loaded_while_the_network_is_built(
 ):
     slow = Slow(3)
     jobs = make_jobs(tmp_path, slow, [4, 4, 4, 4])
-    monkeypatch.setattr("t2av_bench.embedding.EARLY_BYTES", 3 * 4 * 15_360 * 4 - 1)
+    monkeypatch.setattr("t2av_bench.extraction.embedding.EARLY_BYTES", 3 * 4 * 15_360 * 4 - 1)
     plain, seen = slow.embed_batch, []
     monkeypatch.setattr(slow, "embed_batch", lambda inputs: [seen.append(slow.loaded_n), plain(inputs)][1])
     assert embed(jobs, cache) == {}
