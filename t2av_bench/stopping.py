@@ -18,7 +18,7 @@ class Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stopping_on_sigterm() -> Iterator[None]:
-    """Raise :class:`Stopped` in the block when SIGTERM comes; later ones do not disturb the clearing up.
+    """Raise :class:`Stopped` in the block when SIGTERM comes; later ones disturb neither the clearing up nor the exit.
 
     Nothing is changed outside of the main thread, or where the program has its own handler.
     """
@@ -26,10 +26,15 @@ def stopping_on_sigterm() -> Iterator[None]:
         yield
         return
     signal.signal(signal.SIGTERM, _stop)
+    after = signal.SIG_DFL
     try:
         yield
+    except Stopped:
+        # The process is about to end, with its own exit code; schedulers send the signal more than once.
+        after = signal.SIG_IGN
+        raise
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, after)
 
 
 class StopRequest:

@@ -36,7 +36,7 @@ _JOBS_PER_WORKER = 2
 # A larger job is only sent to a worker that waits for one: it would fill the pipe and block the caller.
 _SMALL_JOB_BYTES = 16_384
 # A job that was in a worker when it died without anyone's fault is tried this often.
-_TRIES = 3
+_TRIES = 5
 # In place of the index of the job that is to blame.
 _NOBODY = -1
 # What reading from a worker that has died gives.

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 from t2av_bench.errors import T2AVBenchError
@@ -116,6 +117,7 @@ class Pulse(threading.Thread):
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._watched = ""
+        self._interrupts = False
         self.start()
 
     def run(self) -> None:
@@ -129,20 +131,33 @@ class Pulse(threading.Thread):
             with self._lock:
                 if self._watched and (not alive or self._store.has(self._watched)):
                     self._watched = ""
+                    self._interrupts = True
                     _interrupt_main()
 
     @contextmanager
     def watching(self, key: str) -> Iterator[None]:
         """Raise KeyboardInterrupt in the block as soon as a key is written, or the store is gone.
 
-        Only in the main thread: others cannot be interrupted, and go on.
+        Only in the main thread: others cannot be interrupted, and go on. Where Ctrl-C is ignored, as in the background
+        of a script, it still is.
         """
-        if threading.current_thread() is threading.main_thread():
+        is_main = threading.current_thread() is threading.main_thread()
+        is_deaf = is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        if is_deaf:
+            signal.signal(signal.SIGINT, self._hear)
+        if is_main:
             self._watch(key)
         try:
             yield
         finally:
             self._watch("")
+            if is_deaf:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self._interrupts:
+            self._interrupts = False
+            raise KeyboardInterrupt
 
     def _watch(self, key: str) -> None:
         with self._lock:
@@ -155,7 +170,7 @@ class Pulse(threading.Thread):
 
 
 def _interrupt_main() -> None:
-    """Do what Ctrl-C does, also to a thread that waits in the system; nothing where Ctrl-C is ignored."""
+    """Do what Ctrl-C does, also to a thread that waits in the system."""
     main = threading.main_thread()
     if callable(signal.getsignal(signal.SIGINT)) and main.ident is not None:
         if hasattr(signal, "pthread_kill"):

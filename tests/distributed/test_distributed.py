@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from pathlib import Path
@@ -83,6 +84,15 @@ def test_nobody_works_on_when_another_process_has_failed():
     errors = in_team(2, lambda team: shared(["", ""], function=slow_on_zero, processes=team))
     assert [type(error) for error in errors] == [MediaError, MediaError]
     assert time.monotonic() < start_s + 10.0
+
+
+def test_nor_in_the_background_of_a_script_where_ctrl_c_is_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        test_nobody_works_on_when_another_process_has_failed()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_error_before_the_sharing_is_raised_in_all():

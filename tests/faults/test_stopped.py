@@ -6,6 +6,7 @@ import dataclasses
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,12 @@ from t2av_bench.stopping import Stopped, stopping_on_sigterm, stops_wait
 from t2av_bench.workers import run_jobs
 
 LINE = "Error: stopped by SIGTERM; what is done so far is kept, and the same command goes on from there\n"
+
+
+@pytest.fixture(autouse=True)
+def _hears_sigterm_again() -> Iterator[None]:
+    yield
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def stop(commands: WarmCommands, args: list[str | Path], after_s: float, group: bool) -> Ended:
@@ -149,7 +156,7 @@ def test_a_request_that_nothing_has_heard_is_raised_at_the_end():
 
     with pytest.raises(Stopped, match="^$"):
         work()
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN, "the process is about to end"
 
 
 def test_a_request_that_came_before_is_heard_where_work_may_be_left():
@@ -180,7 +187,7 @@ def test_a_second_signal_does_not_disturb_the_clearing_up():
     with pytest.raises(Stopped, match="^$"):
         work()
     assert cleared == [1]
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN, "the process is about to end"
 
 
 def test_a_programs_own_handler_and_other_threads_are_left_alone():
