@@ -151,7 +151,8 @@ def test_importing_is_cheap(statement: str):
 
 def test_the_loader_workers_import_no_torch():
     """Each worker would pay seconds and hundreds of MB for it."""
-    modules = ("extraction.embedding", "extraction.checking", "models.extractors.vggish", "models.extractors.c3d", "models.extractors.panns",
+    modules = ("extraction.embedding", "extraction.checking",
+               "models.extractors.vggish", "models.extractors.c3d", "models.extractors.panns",
                "models.extractors.i3d", "models.extractors.word2vec", "models.extractors.lite_audio")  # fmt: skip
     statement = "\n".join(f"import t2av_bench.{module}" for module in modules)
     assert loaded_by(statement) & {"torch", "gensim", "torchvggish", "pytorchvideo"} == set()
