@@ -20,7 +20,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import combinations
 from pathlib import Path
@@ -41,7 +41,7 @@ from t2av_bench.results.comparability import (
     shared_scores,
     systems_record,
 )
-from t2av_bench.schemas import write_json
+from t2av_bench.schemas import SavedRecord
 
 SCHEMA_VERSION = 1
 # Below, the standard errors are themselves too uncertain.
@@ -91,7 +91,7 @@ class PairedTest:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(SavedRecord):
     """What :func:`compare` returns.
 
     Attributes
@@ -114,6 +114,8 @@ class Comparison:
         What a reader should know.
     """
 
+    schema = "comparison"
+
     systems: list[dict[str, str]]
     baseline: str | None
     confidence: float
@@ -127,20 +129,6 @@ class Comparison:
     created: str
     tool_version: str
     schema_version: int = SCHEMA_VERSION
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the content of the comparison file."""
-        return asdict(self)
-
-    def save(self, path: str | Path) -> None:
-        """Write the comparison as JSON, under a temporary name first; see ``comparison.schema.json``.
-
-        Raises
-        ------
-        ResultError
-            If the file cannot be written.
-        """
-        write_json(Path(path), self.to_json(), "comparison")
 
 
 def compare(

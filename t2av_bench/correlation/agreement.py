@@ -23,7 +23,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -53,7 +53,7 @@ from t2av_bench.results.comparability import (
     shared_scores,
     systems_record,
 )
-from t2av_bench.schemas import write_json
+from t2av_bench.schemas import SavedRecord
 
 SCHEMA_VERSION = 1
 FEW_SYSTEMS = 10
@@ -89,7 +89,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Correlation:
+class Correlation(SavedRecord):
     """What :func:`correlate` returns.
 
     Attributes
@@ -104,6 +104,8 @@ class Correlation:
         As in :class:`~t2av_bench.Comparison`.
     """
 
+    schema = "correlation"
+
     agreements: list[Agreement]
     absent: dict[str, str]
     ratings: dict[str, Any]
@@ -116,20 +118,6 @@ class Correlation:
     created: str
     tool_version: str
     schema_version: int = SCHEMA_VERSION
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the content of the correlation file."""
-        return asdict(self)
-
-    def save(self, path: str | Path) -> None:
-        """Write the correlation as JSON, under a temporary name first; see ``correlation.schema.json``.
-
-        Raises
-        ------
-        ResultError
-            If the file cannot be written.
-        """
-        write_json(Path(path), self.to_json(), "correlation")
 
 
 def correlate(

@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import math
 from contextlib import suppress
+from dataclasses import asdict
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from t2av_bench.errors import ResultError, shown
 from t2av_bench.files import remove_leftovers, replacing
@@ -97,6 +98,33 @@ def write_json(path: Path, record: Any, schema: str) -> None:
     if violation is not None:
         raise ResultError(f"{path}: is no {schema}: {violation}")
     write_text(path, text)
+
+
+class SavedRecord:
+    """A dataclass whose JSON file follows a schema.
+
+    Attributes
+    ----------
+    schema
+        Name of the schema.
+    """
+
+    schema: ClassVar[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        record: dict[str, Any] = json.loads(json.dumps(asdict(cast(Any, self))))
+        return record
+
+    def save(self, path: str | Path) -> None:
+        """Write the record as JSON, under a temporary name first, and its folder if that is missing.
+
+        Raises
+        ------
+        ResultError
+            If the file cannot be written, or the content breaks the schema (a bug of ours).
+        """
+        write_json(Path(path), self.to_json(), self.schema)
 
 
 def readable_json(value: Any, levels: int, _depth: int = 0) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from t2av_bench.errors import ResultError
-from t2av_bench.schemas import first_violation, write_json
+from t2av_bench.schemas import SavedRecord, first_violation, read_json
 
 SCHEMA_VERSION = 1
-SCHEMA = "validation"
 Verdict = Literal["orders", "sees", "blind", "rewards", "unknown"]
 
 
@@ -80,7 +78,7 @@ class Response:
 
 
 @dataclass(frozen=True)
-class Validation:
+class Validation(SavedRecord):
     """What :func:`t2av_bench.validate_metrics` returns.
 
     Attributes
@@ -101,6 +99,8 @@ class Validation:
     notes
         What a reader should know.
     """
+
+    schema = "validation"
 
     responses: list[Response]
     distortions: dict[str, dict[str, Any]]
@@ -136,21 +136,6 @@ class Validation:
         """Names of the scores, in order."""
         return list(dict.fromkeys(response.metric for response in self.responses))
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the content of the file."""
-        record: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return record
-
-    def save(self, path: str | Path) -> None:
-        """Write the validation as JSON, under a temporary name first.
-
-        Raises
-        ------
-        ResultError
-            If the file cannot be written, or the content breaks the schema (a bug of ours).
-        """
-        write_json(Path(path), self.to_json(), SCHEMA)
-
     @classmethod
     def load(cls, path: str | Path) -> Validation:
         """Read a validation file.
@@ -160,13 +145,8 @@ class Validation:
         ResultError
             If the file is missing, no JSON, or breaks the schema; names the place in the file.
         """
-        try:
-            record = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_no_constant)
-        except OSError as error:
-            raise ResultError(f"{path}: cannot be read ({error.strerror})") from error
-        except (ValueError, RecursionError) as error:
-            raise ResultError(f"{path}: must be a JSON file ({error})") from error
-        violation = first_violation(record, SCHEMA)
+        record = read_json(Path(path))
+        violation = first_violation(record, cls.schema)
         if violation is not None:
             raise ResultError(f"{path}: is no t2av-bench validation: {violation}")
         return cls(**{**record, "responses": [_response(found, path) for found in record["responses"]]})
@@ -178,7 +158,3 @@ def _response(record: dict[str, Any], path: str | Path) -> Response:
         raise ResultError(f"{path}: the values of {record['metric']} must be finite")
     interval = record["interval"]
     return Response(**{**record, "points": points, "interval": None if interval is None else tuple(interval)})
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number")
