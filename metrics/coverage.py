@@ -31,7 +31,7 @@ Differences from other implementations
 --------------------------------------
 Kynkäänniemi et al. use k = 3 and closed balls, Naeem et al. k = 5 and open ones; that differs only for rows at exactly
 a ball's radius. Precision and recall of torch-fidelity are equal, given its k = 3. These codes hold all n x m distances
-in memory; here they come in blocks of 64 MB.
+in memory; here they come in blocks of 8 MB.
 
 References
 ----------
@@ -50,7 +50,7 @@ from t2av_bench.errors import MetricError
 from t2av_bench.metrics.distances import checked_sides, row_blocks, squared_distances
 from t2av_bench.metrics.stats import Float64Array
 
-_BLOCK_VALUES = 2**23  # distances held at a time
+_BLOCK_VALUES = 2**20  # distances held at a time: 8 MB
 # Distances equal to a radius must not fall outside by rounding; in units of the rows' squared norms.
 _SLACK = 1e-13
 

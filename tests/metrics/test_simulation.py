@@ -11,6 +11,7 @@ from t2av_bench.metrics import JointStats, frechet_distance
 from t2av_bench.metrics.bias import quarter_split_corrected
 from t2av_bench.metrics.groups import GroupedSides, assign_groups, grouped_correction
 from t2av_bench.metrics.halves import frechet_errors
+from t2av_bench.metrics.intervals import corrected_interval
 
 Array = npt.NDArray[np.float64]
 TRUTH = 0.5**2 + 0.4**2  # of unit covariances: a shift of one axis and a stretch of another
@@ -64,15 +65,17 @@ def stats(rows: Array) -> JointStats:
     ],
 )
 def test_intervals_cover_the_truth_and_errors_are_the_spread(mixed: bool, clips_n: int, windows_n: int, d: int) -> None:
-    scores, errors = [], []
+    scores, errors, covered = [], [], []
     for seed in range(400):
         x, y, clips = sides(seed, clips_n, windows_n, d, mixed)
         groups = assign_groups(clips_n, 8, seed)[clips]
         both = GroupedSides(*([stats(rows[groups == group]) for group in range(8)] for rows in (x, y)))
-        scores.append(grouped_correction(both, frechet_distance(x, y)).value)
-        errors.append(frechet_errors(x, y, clips, clips, seed=seed).corrected)
-    covered = np.abs(np.array(scores) - TRUTH) < 1.96 * np.array(errors)
-    assert 0.92 <= covered.mean() <= 0.98
+        plain, found = frechet_distance(x, y), frechet_errors(x, y, clips, clips, seed=seed)
+        scores.append(grouped_correction(both, plain).value)
+        errors.append(found.corrected)
+        low, high = corrected_interval(plain, scores[-1], found)
+        covered.append(low < TRUTH < high)
+    assert 0.92 <= np.mean(covered) <= 0.98
     assert np.mean(errors) == pytest.approx(np.std(scores, ddof=1), rel=0.15)
     assert np.mean(scores) == pytest.approx(TRUTH, abs=4 * np.std(scores) / np.sqrt(400))
 
