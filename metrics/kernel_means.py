@@ -5,7 +5,7 @@ What they are for is in :mod:`t2av_bench.metrics.kernel`.
 Arithmetic
 ----------
 In float64, in blocks of 1024 x 1024 kernel values that one matrix product gives the exponents of, so that memory beyond
-the input is a few blocks, whatever the number of rows. Rows are centred first, so that
+the input is one copy of a side, and blocks. Rows are centred first, so that
 their distance from the origin costs no digits. (float32 blocks would be little faster. Their error is 8e-11 on 20,000
 rows of 128 dimensions, but grows with the distance of rows from each other.)
 """
@@ -62,20 +62,20 @@ class PairMean(NamedTuple):
 
 def mean_within(rows: Float64Array, bandwidth: float, ids: Places | None, share: Float64Array) -> PairMean:
     """Mean kernel value of different rows of a set."""
-    factors = _Factors(rows, rows.mean(axis=0), bandwidth)
+    right = _factors(rows, rows.mean(axis=0), bandwidth)
     sums, pairs = np.zeros(share.shape), share.sum(axis=0) - share
     blocks = list(row_blocks(len(rows), _BLOCK))
     for number, first in enumerate(blocks):
-        left = factors.left(first)
+        left = _turned(right[first])
         for second in blocks[number:]:
-            kernel = _kernel(left, factors.right(second))
+            kernel = _kernel(left, right[second])
             if first == second:
                 np.fill_diagonal(kernel, 0.0)
             else:
                 sums[second] += kernel.T @ share[first]
             sums[first] += kernel @ share[second]
     for own in [] if ids is None else _members(ids, ids.max() + 1):
-        kernel = _kernel(factors.left(own), factors.right(own))
+        kernel = _kernel(_turned(right[own]), right[own])
         np.fill_diagonal(kernel, 0.0)
         sums[own] -= kernel @ share[own]
         pairs[own] -= share[own].sum(axis=0) - share[own]
@@ -87,18 +87,18 @@ def means_between(
 ) -> tuple[PairMean, PairMean]:
     """Mean kernel value of rows of two sets, by the rows of either."""
     centre = x.mean(axis=0)  # where rows lie that have a kernel value above zero
-    x_factors, y_factors = _Factors(x, centre, bandwidth), _Factors(y, centre, bandwidth)
+    right = _factors(y, centre, bandwidth)
     x_mean = PairMean(np.zeros(shares.x.shape), np.tile(shares.y.sum(axis=0), (len(x), 1)))
     y_mean = PairMean(np.zeros(shares.y.shape), np.tile(shares.x.sum(axis=0), (len(y), 1)))
     for first in row_blocks(len(x), _BLOCK):
-        left = x_factors.left(first)
+        left = _turned(_factors(x[first], centre, bandwidth))
         for second in row_blocks(len(y), _BLOCK):
-            kernel = _kernel(left, y_factors.right(second))
+            kernel = _kernel(left, right[second])
             x_mean.sums[first] += kernel @ shares.y[second]
             y_mean.sums[second] += kernel.T @ shares.x[first]
     clips_n = 0 if ids is None else max(side.max() for side in ids) + 1
     for own, others in zip(*(_members(side, clips_n) for side in ids or ()), strict=True):
-        kernel = _kernel(x_factors.left(own), y_factors.right(others))
+        kernel = _kernel(_turned(_factors(x[own], centre, bandwidth)), right[others])
         x_mean.sums[own] -= kernel @ shares.y[others]
         y_mean.sums[others] -= kernel.T @ shares.x[own]
         x_mean.pairs[own] -= shares.y[others].sum(axis=0)
@@ -112,27 +112,17 @@ def _members(ids: Places, clips_n: int) -> list[Places]:
     return np.split(np.argsort(ids, kind="stable"), bounds)
 
 
-class _Factors(NamedTuple):
-    """Rows so extended that one matrix product of left and right ones gives the kernel's exponents, a block at a time.
+def _factors(rows: Float64Array, centre: Float64Array, bandwidth: float) -> Float64Array:
+    """Rows so extended that one matrix product, with :func:`_turned` ones on the left, gives the kernel's exponents.
 
     With u = (x - centre) / √2σ the exponent is 2 u·v - |u|² - |v|².
     """
+    units = (rows - centre) / (np.sqrt(2.0) * bandwidth)
+    return np.hstack([units, np.ones((len(rows), 1)), -np.square(units).sum(axis=1, keepdims=True)])
 
-    rows: Float64Array
-    centre: Float64Array
-    bandwidth: float
 
-    def left(self, block: slice | Places) -> Float64Array:
-        units, norms, ones = self._parts(block)
-        return np.hstack([2.0 * units, -norms, ones])
-
-    def right(self, block: slice | Places) -> Float64Array:
-        units, norms, ones = self._parts(block)
-        return np.hstack([units, ones, -norms])
-
-    def _parts(self, block: slice | Places) -> tuple[Float64Array, Float64Array, Float64Array]:
-        units = (self.rows[block] - self.centre) / (np.sqrt(2.0) * self.bandwidth)
-        return units, np.square(units).sum(axis=1, keepdims=True), np.ones((len(units), 1))
+def _turned(factors: Float64Array) -> Float64Array:
+    return np.hstack([2.0 * factors[:, :-2], factors[:, -1:], factors[:, -2:-1]])
 
 
 def _kernel(left: Float64Array, right: Float64Array) -> Float64Array:
