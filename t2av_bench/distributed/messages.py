@@ -117,7 +117,6 @@ class Pulse(threading.Thread):
         self._over = threading.Event()
         self._lock = threading.Lock()
         self._watched = ""
-        self._interrupts = False
         self.start()
 
     def run(self) -> None:
@@ -131,7 +130,6 @@ class Pulse(threading.Thread):
             with self._lock:
                 if self._watched and (not alive or self._store.has(self._watched)):
                     self._watched = ""
-                    self._interrupts = True
                     _interrupt_main()
 
     @contextmanager
@@ -143,25 +141,22 @@ class Pulse(threading.Thread):
         """
         is_main = threading.current_thread() is threading.main_thread()
         is_deaf = is_main and signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-        if is_deaf:
-            signal.signal(signal.SIGINT, self._hear)
-        if is_main:
-            self._watch(key)
+        # Both at once: what is heard depends on what is watched.
+        with self._lock:
+            self._watched = key if is_main else ""
+            if is_deaf:
+                signal.signal(signal.SIGINT, self._hear)
         try:
             yield
         finally:
-            self._watch("")
-            if is_deaf:
-                signal.signal(signal.SIGINT, signal.SIG_IGN)
+            with self._lock:
+                if is_deaf:
+                    signal.signal(signal.SIGINT, signal.SIG_IGN)
+                self._watched = ""
 
     def _hear(self, number: int, frame: FrameType | None) -> None:
-        if self._interrupts:
-            self._interrupts = False
+        if not self._watched:  # the key was written; until then, this is somebody's Ctrl-C
             raise KeyboardInterrupt
-
-    def _watch(self, key: str) -> None:
-        with self._lock:
-            self._watched = key
 
     def close(self) -> None:
         """Stop beating."""
