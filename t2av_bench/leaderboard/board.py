@@ -15,7 +15,7 @@ from t2av_bench.leaderboard.places import ROUNDED_TO, places
 from t2av_bench.leaderboard.submissions import Entry, make_entry, name_hash, read_submission, record_sha256
 from t2av_bench.metrics import METRICS
 from t2av_bench.results import Result
-from t2av_bench.schemas import first_violation, read_json, readable_json, write_text
+from t2av_bench.schemas import first_violation, read_json, readable_json, too_new, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -210,11 +210,8 @@ class Leaderboard:
             evaluated in the same way.
         """
         record = read_json(Path(path))
-        version = record.get("schema_version") if isinstance(record, dict) else None
-        if isinstance(version, int) and version > SCHEMA_VERSION:
-            raise LeaderboardError(
-                f"{path}: has schema version {version}; this t2av-bench reads up to {SCHEMA_VERSION}: upgrade it"
-            )
+        if reason := too_new(record, SCHEMA_VERSION):
+            raise LeaderboardError(f"{path}: {reason}")
         violation = first_violation(record, "leaderboard")
         if violation is not None:
             raise LeaderboardError(f"{path}: is no leaderboard: {violation}")

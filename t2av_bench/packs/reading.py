@@ -23,7 +23,7 @@ import numpy.typing as npt
 from t2av_bench.cache import EmbeddingCache, file_key
 from t2av_bench.errors import CacheError, MediaError, PackError, shown
 from t2av_bench.packs.layout import CODES, COLUMNS, DIGEST_BYTES, FORMAT, MAX_HEADER_BYTES, SCHEMA_VERSION
-from t2av_bench.schemas import first_violation, parse_json
+from t2av_bench.schemas import first_violation, parse_json, too_new
 
 Float32Array = npt.NDArray[np.float32]
 _CHUNK_BYTES = 1 << 20
@@ -190,9 +190,8 @@ def _record(path: Path, metadata: dict[str, str]) -> dict[str, Any]:
         record = parse_json(metadata.get("record", ""))
     except (ValueError, RecursionError) as error:
         raise _no_pack(path, f"its record must be JSON: {shown(str(error), 200)}") from error
-    version = record.get("schema_version") if isinstance(record, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise PackError(path, f"has schema version {version}; this t2av-bench reads up to {SCHEMA_VERSION}: upgrade it")
+    if reason := too_new(record, SCHEMA_VERSION):
+        raise PackError(path, reason)
     violation = first_violation(record, "pack")
     if violation is not None:
         raise _no_pack(path, f"its record is wrong {violation}")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from t2av_bench.errors import ResultError
 from t2av_bench.results.per_clip import ClipTable, PerClip, per_clip_csv, per_clip_path, per_clip_record, read_per_clip
-from t2av_bench.schemas import first_violation, read_json, write_text
+from t2av_bench.schemas import first_violation, read_json, too_new, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -294,11 +294,8 @@ def check_result(record: Any, where: str) -> None:
     ResultError
         Naming the first place that breaks it.
     """
-    version = record.get("schema_version") if isinstance(record, dict) else None
-    if isinstance(version, int) and version > SCHEMA_VERSION:
-        raise ResultError(
-            f"{where}: has schema version {version}; this t2av-bench reads up to {SCHEMA_VERSION}: upgrade it"
-        )
+    if reason := too_new(record, SCHEMA_VERSION):
+        raise ResultError(f"{where}: {reason}")
     violation = first_violation(record, "result")
     if violation is not None:
         raise ResultError(f"{where}: is no t2av-bench result: {violation}")

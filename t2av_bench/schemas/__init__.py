@@ -85,6 +85,14 @@ def first_violation(record: Any, schema: str) -> str | None:
     return f"at {shown(place, 200)}: {shown(message, 200)}"
 
 
+def too_new(record: Any, newest: int) -> str:
+    """Say that a record is of a later schema version than ``newest``; empty if it is not."""
+    version = record.get("schema_version") if isinstance(record, dict) else None
+    if not isinstance(version, int) or version <= newest:
+        return ""
+    return f"has schema version {version}; this t2av-bench reads up to {newest}: upgrade it"
+
+
 def write_json(path: Path, record: Any, schema: str) -> None:
     """Write a record that follows a schema, under a temporary name first.
 
