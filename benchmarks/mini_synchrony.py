@@ -5,8 +5,9 @@
 Generates for all 128 clips with the whole system, with the caption alone, without the ControlNet, without the
 visual-aligned CLAP, and with the video of another clip of the same family; detects events in every sound as the score
 event-F1 does, and compares them with the world's exact times (within 50 ms, all clips, also those without events).
-Leaves the sounds in `out/<system>/<clip id>.wav` for `t2av-bench evaluate --pred-dir`, and `out/scores.json`. `--keep`
-scores the sounds that lie there already, and generates for the systems that have none.
+Where the caption names one of two sources that are seen, a caption for the other one is tried as well: the events
+should then be the other one's. Leaves the sounds in `out/<system>/<clip id>.wav` for `t2av-bench evaluate --pred-dir`,
+and `out/scores.json`. `--keep` scores the sounds that lie there already, and generates for the systems that have none.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ import torch
 from t2av_bench.generation.making import write_wav
 from t2av_bench.manifests import Clip
 from t2av_bench.manifests.mini import load_test_split
+from t2av_bench.manifests.mini.captions import caption
+from t2av_bench.manifests.mini.stream import Stream
 from t2av_bench.manifests.mini.world import Scene, parse_clip_id
 from t2av_bench.metrics.onsets import event_f1
 from t2av_bench.models.t2av.loading import find_checkpoint, load_pipeline
@@ -87,11 +90,48 @@ def main() -> None:
         made = [soundfile.read(path, dtype="float32")[0] for path in paths]
         rows[system] = event_scores(events, made)
         print(system, rows[system], flush=True)
-        for sources_n, name in ((1, "one source"), (2, "two sources")):
-            which = [i for i, scene in enumerate(scenes) if len(scene.families) == sources_n]
+        for name, which in kinds_of_clips(scenes).items():
             rows[f"{system}, {name}"] = event_scores([events[i] for i in which], [made[i] for i in which])
+        if system == "full":
+            pipeline.control, pipeline.fusion = control, fusion
+            rows |= choice_by_caption(pipeline, clips, scenes, frames, made, arguments)
     (arguments.output / "scores.json").write_text(json.dumps(rows, indent=2) + "\n")
     print(table(rows))
+
+
+def kinds_of_clips(scenes: list[Scene]) -> dict[str, list[int]]:
+    """Which clips show one source, two that are both named, and two of which one is named."""
+    kinds = {(1, 0): "one source", (2, 0): "two sources", (1, 1): "one named of two"}
+    members: dict[str, list[int]] = {name: [] for name in kinds.values()}
+    for i, scene in enumerate(scenes):
+        members[kinds[len(scene.sources), len(scene.bystanders)]].append(i)
+    return {name: which for name, which in members.items() if which}
+
+
+def choice_by_caption(
+    pipeline: Any,
+    clips: list[Clip],
+    scenes: list[Scene],
+    frames: np.ndarray,
+    made: list[np.ndarray],
+    arguments: argparse.Namespace,
+) -> dict[str, dict[str, float]]:
+    """Where one of two visible sources is named: whose events are heard, and whose if the caption names the other."""
+    which = kinds_of_clips(scenes).get("one named of two", [])
+    if not which:
+        return {}
+    named = [[event.time_s for event in scenes[i].events()] for i in which]
+    other = [[hit.time_s for hit in scenes[i].bystanders[0].hits] for i in which]
+    asked = [
+        clips[i]._replace(caption=caption(Stream("other caption", clips[i].clip_id), scenes[i].bystanders))
+        for i in which
+    ]
+    again = list(generated(pipeline, asked, frames[which], arguments))
+    return {
+        "full, one named of two, events of the other": event_scores(other, [made[i] for i in which]),
+        "full, the other named, events of the other": event_scores(other, again),
+        "full, the other named, events of the first": event_scores(named, again),
+    }
 
 
 def generated(

@@ -44,7 +44,7 @@ def clips(tmp_path: Path) -> tuple[Manifest, Path]:
     for i in range(3):
         pcm = rng.integers(-3000, 3000, FRAMES_N * 640).astype(np.int16)
         frames = rng.integers(0, 256, (FRAMES_N, 64, 64, 3), dtype=np.uint8)
-        write_clip(MiniClip(f"c{i}", "noise", (), (), frames, pcm), tmp_path / f"c{i}.mp4")
+        write_clip(MiniClip(f"c{i}", "noise", (), (), (), frames, pcm), tmp_path / f"c{i}.mp4")
         soundfile.write(tmp_path / "preds" / f"c{i}.wav", pcm, 16_000, subtype="PCM_16")
         lines.append(f"c{i},c{i}.mp4,noise,{FRAMES_N / 25}")
     (tmp_path / "manifest.csv").write_text("\n".join(lines) + "\n")

@@ -3,8 +3,9 @@
 Every clip is 4 s of 64 × 64 RGB pictures at 25 frames per second with 16 kHz mono sound that follows from what is seen:
 balls bounce, hammers strike, wheels hum, sirens pass. Captions come from a small grammar and the time of every audible
 contact is known exactly. Some clips have two sources, silent movers, feints that stop before contact, something in the
-way or a shaking camera. A clip with one source has at most five contacts, so that another clip's times match within
-0.1 s by chance only: F1 is about 0.2.
+way or a shaking camera. Where two sources are seen, half the captions name one of them only, and that one alone is
+heard: picture and caption together tell what to do, neither alone does. A clip with one source has at most five
+contacts, so that another clip's times match within 0.1 s by chance only: F1 is about 0.2.
 
 A clip depends on its split, seed and index alone, and is the same to the last bit on every machine and with every
 NumPy: random numbers are made from the raw words of a counter-based generator (:mod:`.stream`), and pictures and sound

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-WORLD_VERSION = 1
+WORLD_VERSION = 2
 """Raised whenever any clip changes; part of every random stream and of the rendered folder's name."""
 
 FRAME_RATE_HZ = 25

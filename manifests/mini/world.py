@@ -32,7 +32,8 @@ FAMILIES = tuple(source.family for source in _SOURCES)
 SPLITS = ("train", "val", "test")
 
 # How probable each complication is; a second distractor needs a first.
-_TWO_SOURCES, _DISTRACTOR, _OCCLUSION, _SHAKE = 0.2, 0.4, 0.2, 0.2
+_TWO_SOURCES, _DISTRACTOR, _OCCLUSION, _SHAKE = 0.25, 0.4, 0.2, 0.2
+_ONE_NAMED = 0.5  # of the clips that show two sources; the other one is then a bystander
 _CLIP_ID = re.compile(r"(train|val|test)-s(\d+)-(\d+)")
 
 
@@ -70,7 +71,9 @@ class MiniClip:
     clip_id, caption
         As in the manifest.
     families
-        Kind of each source.
+        Kind of each source that the caption names, which is each that sounds.
+    bystanders
+        Kind of each source that is seen to move and strike, but is neither named nor heard.
     events : tuple of Event
         In order of time; empty if only a wheel or a siren sounds.
     frames : (100, 64, 64, 3) uint8
@@ -82,6 +85,7 @@ class MiniClip:
     clip_id: str
     caption: str
     families: tuple[str, ...]
+    bystanders: tuple[str, ...]
     events: tuple[Event, ...]
     frames: NDArray[np.uint8]
     pcm: NDArray[np.int16]
@@ -96,6 +100,13 @@ class Scene:
         ``train``, ``val`` or ``test``.
     seed, index
         Not negative. A clip depends on these three alone.
+
+    Attributes
+    ----------
+    sources
+        What the caption names: it is seen and heard.
+    bystanders
+        What is seen only. Their contacts are not events: the sound that is wanted is the named source's.
 
     Raises
     ------
@@ -112,7 +123,7 @@ class Scene:
         self._name = ("t2av-mini", WORLD_VERSION, split, seed, index)
         rng = self._stream("scene")
         self._floor_px = rng.uniform(49, 55)
-        self.sources = _plan_sources(rng, split, self._floor_px)
+        self.sources, self.bystanders = _plan_sources(rng, split, self._floor_px)
         self.caption = caption(rng, self.sources)
         self._room_rms = 0.0005 + 0.003 * rng.uniform() * rng.uniform()
         self._room_width_hz = rng.choice((1000.0, 3000.0, 16000.0))
@@ -124,7 +135,7 @@ class Scene:
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Kind of each source."""
+        """Kind of each source that is named and heard."""
         return tuple(source.family for source in self.sources)
 
     def events(self) -> tuple[Event, ...]:
@@ -145,7 +156,7 @@ class Scene:
             if not rng.chance(_DISTRACTOR):
                 break
             draw_distractor(rng, canvas)
-        for source in self.sources:
+        for source in (*self.bystanders, *self.sources):
             source.draw(canvas)
         if rng.chance(_OCCLUSION):
             draw_occluder(rng, canvas)
@@ -181,7 +192,15 @@ def make_clip(split: str, seed: int, index: int) -> MiniClip:
     (64000,)
     """
     scene = Scene(split, seed, index)
-    return MiniClip(scene.clip_id, scene.caption, scene.families, scene.events(), scene.frames(), scene.pcm())
+    return MiniClip(
+        scene.clip_id,
+        scene.caption,
+        scene.families,
+        tuple(source.family for source in scene.bystanders),
+        scene.events(),
+        scene.frames(),
+        scene.pcm(),
+    )
 
 
 def parse_clip_id(clip_id: str) -> tuple[str, int, int]:
@@ -203,7 +222,8 @@ def is_unseen(family: str, colour: str) -> bool:
     return (FAMILIES.index(family) + 3 * tuple(COLOURS).index(colour)) % 8 == 0
 
 
-def _plan_sources(rng: Stream, split: str, floor_px: float) -> tuple[Source, ...]:
+def _plan_sources(rng: Stream, split: str, floor_px: float) -> tuple[tuple[Source, ...], tuple[Source, ...]]:
+    """Draw what is seen; return what sounds, and what does not."""
     if rng.chance(_TWO_SOURCES):
         # Two families side by side, each smaller and with fewer events.
         chosen = rng.sample(_SOURCES, 2)
@@ -216,4 +236,7 @@ def _plan_sources(rng: Stream, split: str, floor_px: float) -> tuple[Source, ...
     for source, slot in zip(chosen, slots, strict=True):
         colours = [name for name in COLOURS if split != "train" or not is_unseen(source.family, name)]
         sources.append(source(rng, slot, rng.choice(colours)))
-    return tuple(sources)
+    if len(sources) == 2 and rng.chance(_ONE_NAMED):
+        named = rng.integer(2)
+        return (sources[named],), (sources[1 - named],)
+    return tuple(sources), ()

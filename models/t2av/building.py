@@ -108,7 +108,9 @@ def video_parts(
 def make_frame_encoder(config: FrameEncoderConfig) -> FrameEncoder:
     """Make a frame encoder: the small one random, CLIP's from its checkpoint."""
     if config.kind == "small":
-        return SmallFrameEncoder(image_size_px=config.image_size_px, widths=config.widths, dim=config.dim)
+        return SmallFrameEncoder(
+            image_size_px=config.image_size_px, widths=config.widths, grid_n=config.grid_n, dim=config.dim
+        )
     if config.kind == "clip":
         return ClipFrameEncoder.from_clip(config.checkpoint)
     raise no_such_name(f"There is no frame encoder named {config.kind!r}", config.kind, ("small", "clip"))

@@ -25,14 +25,16 @@ class FrameEncoderConfig:
         Hub id or folder of the CLIP vision model; for ``clip`` only.
     image_size_px
         Pictures are resized to this square.
-    widths, dim
-        Channels of the convolutions and length of a picture's vector; for ``small`` only.
+    widths, grid_n, dim
+        Channels of the convolutions, side of the grid that they end in, and length of a picture's vector; for ``small``
+        only.
     """
 
     kind: str = "small"
     checkpoint: str = "openai/clip-vit-base-patch32"
     image_size_px: int = 64
     widths: tuple[int, ...] = (24, 48, 64)
+    grid_n: int = 8
     dim: int = 128
 
 

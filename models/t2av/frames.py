@@ -19,34 +19,42 @@ _GREY = (0.299, 0.587, 0.114)
 # CLIP's preprocessing (Radford et al., 2021): channel means and deviations of its training pictures.
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-_GRID = 4
 
 
 class SmallFrameEncoder(ModelMixin, ConfigMixin):
     """Small convolutional network on colour and motion.
 
     Each picture has five channels: RGB, and the grey-level differences to the picture before and to the one after (zero
-    at the ends of a clip). Three strided convolutions, a linear layer over a 4 x 4 grid, and a convolution over time.
+    at the ends of a clip). Convolutions shrink the picture to a grid, which keeps apart what moves side by side; a linear
+    layer over the grid and a convolution over time follow.
 
     Parameters
     ----------
     image_size_px
         Pictures are resized to this square.
     widths
-        Channels of the three convolutions; the first shrinks by four, since its resolution sets the cost on a CPU.
+        Channels of the convolutions. The first shrinks by four, since its resolution sets the cost on a CPU; each other
+        one by two as long as the picture is larger than the grid.
+    grid_n
+        Places along each side of the grid.
     dim
         Length of a picture's vector.
     """
 
     @register_to_config
-    def __init__(self, image_size_px: int = 64, widths: tuple[int, ...] = (24, 48, 64), dim: int = 128) -> None:
+    def __init__(
+        self, image_size_px: int = 64, widths: tuple[int, ...] = (24, 48, 64), grid_n: int = 8, dim: int = 128
+    ) -> None:
         super().__init__()
         first, *others = widths
+        size_px = image_size_px // 4
         layers: list[nn.Module] = [nn.Conv2d(5, first, 6, stride=4, padding=1), nn.SiLU()]
         for width_in, width in zip(widths, others, strict=False):
-            layers += [nn.Conv2d(width_in, width, 3, stride=2, padding=1), nn.SiLU()]
-        self.convolutions = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(_GRID))
-        self.project = nn.Linear(widths[-1] * _GRID**2, dim)
+            stride = 2 if size_px > grid_n else 1
+            layers += [nn.Conv2d(width_in, width, 3, stride=stride, padding=1), nn.SiLU()]
+            size_px //= stride
+        self.convolutions = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(grid_n))
+        self.project = nn.Linear(widths[-1] * grid_n**2, dim)
         self.over_time = nn.Conv1d(dim, dim, 5, padding=2)
 
     def forward(self, frames: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:

@@ -15,8 +15,8 @@ _NEEDS: dict[str, tuple[str, ...]] = {
     "vae": (),
     "clap": (),
     "unet": ("vae", "clap"),
-    "frames": (),
-    "fusion": ("clap", "frames"),
+    "frames": ("clap",),
+    "fusion": ("frames",),
     "control": ("unet", "fusion"),
     "tune": ("control",),
 }

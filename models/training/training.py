@@ -3,8 +3,8 @@
 ::
 
     clips ─► log-mels ─► vae ─► latents ─────────────────────────────► unet ─► control ─► tune
-         │           └─► clap ─► embeddings ──────────────────► fusion ──┘
-         └─► pictures ─► frames ─► video features ─────────────┘
+         │           └─► clap ─► embeddings ──────┬───────────► fusion ──┘
+         └─► pictures ────────────────────► frames ─► video features ─┘
 
 Every arrow but the last ones is computed once by frozen networks and kept (:mod:`.features`). A recipe that starts from
 AudioLDM has VAE, CLAP, frame encoder and U-Net from checkpoints, and begins with the temporal transformer.
@@ -223,9 +223,9 @@ class Session:
         if name == "clap":
             return ClapStage(pipe.clap, features.mels, self.store.source.captions)
         if name == "frames":
-            if self.from_scratch:
-                return FramesStage(pipe.frame_encoder, pipe.temporal, features.frames, features.mels)
-            return FramesStage(None, pipe.temporal, features.video, features.mels)
+            encoder, seen = (pipe.frame_encoder, features.frames) if self.from_scratch else (None, features.video)
+            text_dim = pipe.fusion.config.text_dim
+            return FramesStage(encoder, pipe.temporal, seen, features.mels, features.embeddings, text_dim)
         if name == "fusion":
             return FusionStage(
                 pipe.fusion, pipe.temporal, features.video, features.embeddings, config.fusion_cosine_weight

@@ -141,7 +141,7 @@ def test_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.
 
 def test_folder_of_another_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "world-version.txt").write_text("999\n")
-    with pytest.raises(UsageError, match="holds clips of version 999 of t2av-mini, this is version 1"):
+    with pytest.raises(UsageError, match="holds clips of version 999 of t2av-mini, this is version 2"):
         render("train", 1, 0, tmp_path)
 
 
@@ -195,9 +195,9 @@ def test_changed_world_is_not_taken_for_the_official_one(monkeypatch: pytest.Mon
 
 def test_missing_clip_is_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rendering, "TEST_CLIPS", 3)
-    manifest = render("test", 3, 0, home() / "mini" / "test-v1")
+    manifest = render("test", 3, 0, home() / "mini" / "test-v2")
     monkeypatch.setattr(rendering, "TEST_SHA256", manifest.sha256)
-    lost = home() / "mini" / "test-v1" / next(manifest.clips()).media
+    lost = home() / "mini" / "test-v2" / next(manifest.clips()).media
     before = lost.read_bytes()
     lost.unlink()
     load_test_split()

@@ -151,7 +151,7 @@ def test_without_either_the_message_names_both(world: World):
 def test_a_pack_of_another_manifest_is_refused(world: World):
     table = world.manifest.table.copy()
     table.loc[0, "caption"] = "something else"
-    with pytest.raises(PackError, match="is a pack of the manifest t2av-mini version 1 .*, not of mine version 1"):
+    with pytest.raises(PackError, match="is a pack of the manifest t2av-mini version 2 .*, not of mine version 1"):
         tb.evaluate(
             world.preds["noise"], Manifest("mine", table), reference_pack=world.packs["float16"], **world.options
         )

@@ -1,7 +1,9 @@
 """Stage ``frames``: the frame encoder and the temporal transformer learn to tell from the video what is heard when.
 
-For each picture they predict the onset strength in four steps and the level of sixteen bands of the clip's sound. No
-labels are needed, so the same loss works on any video with sound. What comes out is cached for all later stages.
+For each picture they predict, together with the caption, the onset strength in four steps and the level of sixteen
+bands of the clip's sound. No labels are needed, so the same loss works on any video with sound. The caption is there
+because not everything that is seen to move need be heard: the features have to keep apart what different captions ask
+for. What comes out is cached for all later stages.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from t2av_bench.models.t2av.operators import Addition
 from t2av_bench.models.t2av.temporal import TemporalTransformer
 from t2av_bench.models.training.features import Arrays
 from t2av_bench.models.training.stages.base import Stage
@@ -25,8 +28,30 @@ _MEL_MEAN, _MEL_STD = -5.9, 1.6
 TARGETS_N = _STEPS_N + _BANDS_N
 
 
+class Hearing(nn.Module):
+    """What is heard at each picture, from the video's features and the caption.
+
+    Parameters
+    ----------
+    video_dim, text_dim
+        Lengths of a picture's vector and of the caption embedding.
+    """
+
+    def __init__(self, video_dim: int, text_dim: int) -> None:
+        super().__init__()
+        self.merge = Addition(video_dim, text_dim, video_dim, heads_n=1)
+        self.out = nn.Linear(video_dim, TARGETS_N)
+
+    def forward(self, video: Tensor, text: Tensor) -> Tensor:
+        """Map (batch, frames, video_dim) and (batch, text_dim) to (batch, frames, targets)."""
+        predicted: Tensor = self.out(self.merge(video, text))
+        return predicted
+
+
 class FramesStage(Stage):
     """Mean squared error of onset strengths and band levels per picture.
+
+    Half the clips are seen in a mirror, which changes nothing about their sound.
 
     Parameters
     ----------
@@ -38,28 +63,42 @@ class FramesStage(Stage):
         Has ``frames`` (frames, height, width, 3) uint8, or ``vectors`` (frames, dim) from a frozen encoder.
     mels
         Has ``log_mel``.
+    embeddings
+        Has ``text``, from the frozen CLAP.
+    text_dim
+        Length of a caption embedding.
     """
 
     name = "frames"
 
     def __init__(
-        self, frame_encoder: nn.Module | None, temporal: TemporalTransformer, clips: Arrays, mels: Arrays
+        self,
+        frame_encoder: nn.Module | None,
+        temporal: TemporalTransformer,
+        clips: Arrays,
+        mels: Arrays,
+        embeddings: Arrays,
+        text_dim: int,
     ) -> None:
-        # Not in the pipeline: it is needed for this loss only.
-        parts: dict[str, nn.Module] = {"temporal": temporal, "regressor": nn.Linear(temporal.config.dim, TARGETS_N)}
+        # Hearing is not in the pipeline: it is needed for this loss only.
+        parts: dict[str, nn.Module] = {"temporal": temporal, "hearing": Hearing(temporal.config.dim, text_dim)}
         if frame_encoder is not None:
             parts["frame_encoder"] = frame_encoder
         self.trained = tuple(parts)
         super().__init__(parts)
-        self._clips, self._mels = clips, mels
+        self._clips, self._mels, self._embeddings = clips, mels, embeddings
         self._field = "vectors" if frame_encoder is None else "frames"
 
     def batch(self, indices: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Read pictures or their vectors, and sounds."""
-        del rng
+        """Read pictures or their vectors, sounds and captions."""
+        seen = self._clips.take(self._field, indices)
+        if self._field == "frames":
+            mirrored = torch.from_numpy(rng.random(len(seen)) < 0.5)
+            seen[mirrored] = seen[mirrored].flip(3)
         return {
-            self._field: self._clips.take(self._field, indices),
+            self._field: seen,
             "log_mel": self._mels.take("log_mel", indices).float(),
+            "text": self._embeddings.take("text", indices).float(),
         }
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
@@ -68,7 +107,7 @@ class FramesStage(Stage):
             vectors = batch["vectors"].float()
         else:
             vectors = self.part("frame_encoder")(as_pictures(batch["frames"]))
-        predicted = self.part("regressor")(self.part("temporal")(vectors)).float()
+        predicted = self.part("hearing")(self.part("temporal")(vectors), batch["text"]).float()
         onsets, bands = hearing_targets(batch["log_mel"], predicted.shape[1])
         onset_error = functional.mse_loss(predicted[..., :_STEPS_N], onsets / _ONSET_UNIT)
         return onset_error + functional.mse_loss(predicted[..., _STEPS_N:], bands)

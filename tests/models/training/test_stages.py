@@ -68,8 +68,8 @@ def make_stage(name: str, operator: str = "temporal_self_attention", hint_dropou
         "vae": lambda: VAEStage(pipe.vae, arrays(), -6.0, 1.5),
         "clap": lambda: ClapStage(pipe.clap, arrays(), CAPTIONS),
         "unet": lambda: UNetStage({"unet": pipe.unet}, *rest),
-        "frames": lambda: FramesStage(pipe.frame_encoder, pipe.temporal, arrays(), arrays()),
-        "frames of vectors": lambda: FramesStage(None, pipe.temporal, arrays(), arrays()),
+        "frames": lambda: FramesStage(pipe.frame_encoder, pipe.temporal, arrays(), arrays(), arrays(), 12),
+        "frames of vectors": lambda: FramesStage(None, pipe.temporal, arrays(), arrays(), arrays(), 12),
         "fusion": lambda: FusionStage(pipe.fusion, pipe.temporal, Only("video"), arrays(), 4.0),
         "fusion of vectors": lambda: FusionStage(pipe.fusion, pipe.temporal, Only("vectors"), arrays(), 4.0),
         "control": lambda: ControlStage(parts, *rest, video=Only("video")),
@@ -86,8 +86,8 @@ TRAINED = {
     "vae": {"vae"},
     "clap": {"clap"},
     "unet": {"unet"},
-    "frames": {"frame_encoder", "temporal", "regressor"},
-    "frames of vectors": {"temporal", "regressor"},
+    "frames": {"frame_encoder", "temporal", "hearing"},
+    "frames of vectors": {"temporal", "hearing"},
     "fusion": {"fusion"},
     "fusion of vectors": {"fusion"},
     "control": {"control"},
@@ -111,6 +111,26 @@ def test_gradients_reach_exactly_the_parts_that_a_stage_trains(name: str):
     untouched = [key for key, p in stage.trained_parameters().items() if p.grad is None]
     # Of the ControlNet's U-Net copy only the encoder exists, and a padding word never learns; all else does.
     assert untouched == []
+
+
+def test_frames_are_mirrored_in_half_the_clips_and_nothing_else_changes():
+    stage, _ = make_stage("frames")
+    everyone = np.arange(CLIPS_N).repeat(50)
+    batch = stage.batch(everyone, np.random.default_rng(3))
+    plain = arrays().take("frames", everyone)
+    same, flipped = ((batch["frames"] == other).flatten(1).all(1) for other in (plain, plain.flip(3)))
+    assert torch.equal(same, ~flipped)
+    assert 0.35 < flipped.float().mean() < 0.65
+    again = stage.batch(everyone, np.random.default_rng(3))
+    assert all(torch.equal(batch[key], again[key]) for key in batch)
+
+
+def test_the_caption_changes_what_is_expected_to_be_heard():
+    stage, _ = make_stage("frames of vectors")
+    batch = a_batch(stage)
+    loss = stage(batch)
+    batch["text"] = batch["text"].roll(1, 0)
+    assert abs((stage(batch) - loss).item()) > 1e-6
 
 
 CASES = [(name, "temporal_self_attention") for name in TRAINED if name != "control"]
