@@ -96,6 +96,12 @@ def test_the_worst_clips_are_named_and_all_contributions_written(world: Path, ba
         (["evaluate"], "Missing option '--pred-dir'"),
         (["evaluate", "--pred-dir", "x", "--pooling", "frame"], "'frame' is not one of"),
         (["evaluate", "--pred-dir", "x", "--batch-size", "0"], "0 is not in the range"),
+        (["evaluate", "--pred-dir", "x", "--seed", "-1"], "-1 is not in the range"),
+        (["validate-metrics", "--seed", "-1"], "-1 is not in the range"),
+        (["report", "x.json", "--pred-dir", "x", "--seed", "-1"], "-1 is not in the range"),
+        (["pack", "verify", "x.pack", "--seed", "-1"], "-1 is not in the range"),
+        (["evaluate", "--pred-dir", "x", "--device", "gpu"], "must be auto, cpu, cuda or cuda:<i>; got 'gpu'"),
+        (["generate", "-o", "x", "--device", "cuda:"], "must be auto, cpu, cuda or cuda:<i>; got 'cuda:'"),
         (["evaluate", "--pred-dir", "x", "--manifest", "audiocap"], "There is no manifest named 'audiocap'"),
     ],
 )
@@ -166,6 +172,7 @@ def test_missing_weights_say_where_to_get_them(world: Path, base: list[str]):
     assert done.exit_code == 1
     assert "vggish-10086976.pth" in done.stderr
     assert "https://" in done.stderr
+    assert "`t2av-bench doctor` shows all that are missing" in done.stderr
 
 
 @pytest.mark.slow
