@@ -160,6 +160,18 @@ def test_a_place_that_cannot_be_written_is_named(world: Path, base: list[str], t
     assert "cannot be written" in done.stderr
 
 
+def test_a_home_folder_that_cannot_be_written_says_how_to_choose_another(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("T2AV_BENCH_HOME", str(tmp_path / "file"))
+    done = call("evaluate", "--pred-dir", world / "preds" / "noise", "--num-workers", "0",
+                "--cache-dir", tmp_path / "cache", "-o", tmp_path / "result.json")  # fmt: skip
+    assert done.exit_code == 1
+    assert f"Error: {tmp_path / 'file' / 'mini'}" in done.stderr
+    assert "T2AV_BENCH_HOME chooses another home folder" in done.stderr
+
+
 def test_a_malformed_manifest_is_named_by_row_and_column(world: Path, base: list[str], tmp_path: Path):
     (tmp_path / "m.csv").write_text("clip_id,media,caption\na,a.mp4,x\n../b,b.mp4,y\n")
     done = call("evaluate", "--pred-dir", world / "preds" / "noise", *base, "--manifest", tmp_path / "m.csv")
