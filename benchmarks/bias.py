@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from t2av_bench.metrics import frechet_distance
 from t2av_bench.metrics.bias import frechet_infinity
-from t2av_bench.metrics.groups import converged, grouped_correction
+from t2av_bench.metrics.grouped_bias import converged, grouped_correction
 from t2av_bench.metrics.halves import frechet_errors
 
 SIZES = (

@@ -22,7 +22,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from t2av_bench.metrics import JointStats, frechet_distance
-from t2av_bench.metrics.groups import GROUPS_N, GroupedSides, clip_number, grouped_by_number, grouped_correction
+from t2av_bench.metrics.grouped_bias import grouped_correction
+from t2av_bench.metrics.groups import GROUPS_N, GroupedSides, clip_number, grouped_by_number
 from t2av_bench.metrics.halves import frechet_contributions
 from t2av_bench.metrics.uncertainty import second_order
 from t2av_bench.results import Score

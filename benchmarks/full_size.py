@@ -23,7 +23,8 @@ from threadpoolctl import threadpool_limits
 
 from t2av_bench.accelerated import large_matrices_on
 from t2av_bench.metrics import JointStats, frechet_distance
-from t2av_bench.metrics.groups import GROUPS_N, GroupedSides, assign_groups, grouped_floor, united
+from t2av_bench.metrics.grouped_bias import grouped_floor
+from t2av_bench.metrics.groups import GROUPS_N, GroupedSides, assign_groups, united
 from t2av_bench.metrics.influence import InfluenceMap
 from t2av_bench.metrics.uncertainty import contributions_stderr
 

@@ -19,7 +19,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from t2av_bench.metrics import JointStats, frechet_distance
-from t2av_bench.metrics.groups import GroupedSides, grouped_floor, united
+from t2av_bench.metrics.grouped_bias import grouped_floor
+from t2av_bench.metrics.groups import GroupedSides, united
 from t2av_bench.metrics.influence import InfluenceMap
 from t2av_bench.metrics.uncertainty import contributions_stderr
 

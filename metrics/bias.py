@@ -12,8 +12,8 @@ than the true ones. Ways to deal with that, each for the same clips on both side
 :func:`real_floor`
     Measures instead of extrapolating: how far two disjoint halves of the reference are from each other.
 
-These read rows; :mod:`t2av_bench.metrics.groups` computes the same from statistics of groups of clips, for sets whose
-rows are too many to be read again.
+These read rows; :mod:`t2av_bench.metrics.grouped_bias` computes the same from statistics of groups of clips, for sets
+whose rows are too many to be read again.
 
 All draw clips, never single windows, and take the same clips on both sides. All are refused where they cannot work:
 with fewer windows than dimensions the distance is not linear in 1 / n any more. The floor is always defined.

@@ -36,7 +36,8 @@ def corrected_interval(score: float, corrected: float, errors: Errors, confidenc
     Parameters
     ----------
     score, corrected
-        Fréchet distance as it stands, and its corrected value (:func:`~t2av_bench.metrics.groups.grouped_correction`).
+        Fréchet distance as it stands, and its corrected value
+        (:func:`~t2av_bench.metrics.grouped_bias.grouped_correction`).
     errors
         Of both (:func:`~t2av_bench.metrics.uncertainty.second_order`).
     confidence
@@ -55,8 +56,8 @@ def corrected_interval(score: float, corrected: float, errors: Errors, confidenc
 
     Notes
     -----
-    Only where the correction has converged (:func:`~t2av_bench.metrics.groups.converged`): it knows nothing of bias
-    that is left.
+    Only where the correction has converged (:func:`~t2av_bench.metrics.grouped_bias.converged`): it knows nothing of
+    bias that is left.
 
     Examples
     --------

@@ -29,9 +29,9 @@ interval around the plain score usually misses the truth. That of the corrected 
 (:mod:`t2av_bench.metrics.intervals`) covers it in 92 to 98 % of those runs, ± 1.96 errors in 87 to 99 %. The exception
 are 32 clips of 10 windows at d = 64 with a spectrum that falls: 88 and 89 %, of the two thirds or three quarters of the
 runs that converge. Where the correction does not, there is no such error either
-(:func:`~t2av_bench.metrics.groups.converged`): 64 clips of 4 windows that share half their variance are too few for
-d = 64. With fewer windows than dimensions there is no interval at all. A percentile bootstrap is no way out: drawing
-clips twice biases every replicate upwards, and its interval holds neither the score nor the truth.
+(:func:`~t2av_bench.metrics.grouped_bias.converged`): 64 clips of 4 windows that share half their variance are too few
+for d = 64. With fewer windows than dimensions there is no interval at all. A percentile bootstrap is no way out:
+drawing clips twice biases every replicate upwards, and its interval holds neither the score nor the truth.
 
 References
 ----------

@@ -25,7 +25,7 @@ from t2av_bench.progress import progress_bar
 from t2av_bench.workers import JobFailure, run_jobs
 
 # Raised when the same file could get another answer.
-_VERSION = 1
+_VERSION = 2
 STATES = {
     "ok": "can be used",
     "missing": "no file under any known name",
@@ -166,12 +166,14 @@ def _look(need: _Need) -> dict[str, Any]:
             return {"state": "no_sound", **ends}
         if info.video_width is None:
             return {"state": "no_video", **ends}
-        wanted_s = need.start_s + need.duration_s - TOLERANCE_S
-        for what, end_s in (("sound", info.audio_duration_s), ("pictures", info.video_duration_s)):
-            # Pictures may end a little early: the last one stands still.
-            limit_s = wanted_s if what == "sound" else need.start_s
-            if end_s is not None and end_s < limit_s:
-                return {"state": "too_short", "reason": f"its {what} end at {end_s:.3f} s", **ends}
+        end_s = need.start_s + need.duration_s
+        # Pictures may end early: the last one stands still.
+        for what, found_s, limit_s, clip in (
+            ("sound ends", info.audio_duration_s, end_s - TOLERANCE_S, f"ends at {end_s:g} s"),
+            ("pictures end", info.video_duration_s, need.start_s, f"begins at {need.start_s:g} s"),
+        ):
+            if found_s is not None and found_s < limit_s:
+                return {"state": "too_short", "reason": f"its {what} at {found_s:.3f} s, the clip {clip}", **ends}
         return {**(_listen(need) if need.decode else {"state": "ok"}), **ends}
     except MediaError as error:
         return {"state": "unreadable", "reason": error.reason}

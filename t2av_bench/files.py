@@ -24,9 +24,11 @@ from typing import IO, Any, TypeVar
 Found = TypeVar("Found")
 
 _CHUNK_BYTES = 1 << 20
-# ".<stem>.<machine>-<process id>-<process>-<count>.part<ending>"; a stem of 200 bytes leaves it below 255.
+# ".<stem>.<machine>-<process id>-<process>-<count>.part<ending>"; a stem of 200 bytes leaves it below 255. A folder
+# that makes room for another has "old" in place of "part": it is whole, and the only one until the other has its name.
 _TEMPORARY = re.compile(
-    r"\..*\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-(?P<process>[0-9a-f]{8})-[0-9a-f]+\.part(\.[^.]*)?"
+    r"\.(?P<stem>.*)\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-(?P<process>[0-9a-f]{8})-[0-9a-f]+"
+    r"\.(?P<state>part|old)(?P<ending>\.[^.]*)?"
 )
 # How long a temporary file of another machine must have been left alone to count as a leftover.
 _ABANDONED_S = 24 * 3600.0
@@ -101,7 +103,7 @@ def remove_leftovers(folder: Path, of: Path | None = None) -> None:
     """Remove the temporary files and folders of runs that are gone; what cannot be removed stays.
 
     Those of this machine whose process has ended, and those of other machines that nobody has touched for a day, by
-    the file server's own clock.
+    the file server's own clock. A folder that such a run had moved away and not yet replaced is put back.
 
     Parameters
     ----------
@@ -115,8 +117,15 @@ def remove_leftovers(folder: Path, of: Path | None = None) -> None:
         found = [Path(entry.path) for entry in os.scandir(folder) if entry.name.startswith(beginning)]
         for path in found:
             match = _TEMPORARY.fullmatch(path.name)
-            if match is not None and _is_left(path, match):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            if match is None or not _is_left(path, match):
+                continue
+            final = path.with_name(match["stem"] + (match["ending"] or ""))
+            if match["state"] == "old" and not final.exists():
+                os.replace(path, final)
+            elif path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _is_left(path: Path, name: re.Match[str]) -> bool:
@@ -149,8 +158,8 @@ def _untouched_s(path: Path) -> float:
         probe.unlink(missing_ok=True)
 
 
-def _temporary_name(path: Path) -> str:
-    return f".{path.stem}.{_machine()}-{os.getpid()}-{_process(os.getpid())}-{next(_count):x}.part{path.suffix}"
+def _temporary_name(path: Path, state: str = "part") -> str:
+    return f".{path.stem}.{_machine()}-{os.getpid()}-{_process(os.getpid())}-{next(_count):x}.{state}{path.suffix}"
 
 
 @lru_cache(maxsize=1)
@@ -174,11 +183,13 @@ def _machine() -> str:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder beside ``path`` that takes its place at the end, unless something goes wrong.
 
-    What lay there before is deleted then, and what killed runs have left beside it at once.
+    What lay there before is deleted then, and what killed runs have left beside it at once. No rename takes the place
+    of a folder that holds something, so there is a moment without either; what interrupts it puts the old folder back,
+    and after a kill :func:`remove_leftovers` does, in the next run.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent, path)
-    temporary, old = temporary_path(path), temporary_path(path)
+    temporary, old = temporary_path(path), path.with_name(_temporary_name(path, "old"))
     temporary.mkdir()
     try:
         yield temporary
@@ -186,5 +197,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             os.replace(path, old)
         os.replace(temporary, path)
     finally:
+        if old.exists() and not path.exists():
+            os.replace(old, path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

@@ -59,10 +59,13 @@ def match_predictions(clips: Sequence[Clip], pred_dir: str | Path) -> Matching:
         raise T2AVBenchError(f"{folder}: must hold one media file per clip; found none{_subfolder_hint(folder)}")
     ids = {clip.clip_id for clip in clips}
     if not ids & found.keys():
-        raise T2AVBenchError(_nothing_matches(folder, sorted(found), clips))
+        raise T2AVBenchError(_nothing_matches(folder, sorted(found), clips, listed))
     files = {clip_id: paths[0] for clip_id, paths in found.items() if clip_id in ids and len(paths) == 1}
+    where = folder / LIST_NAME if listed else folder
     problems = [
-        _absence(clip.clip_id, found.get(clip.clip_id, []), folder) for clip in clips if clip.clip_id not in files
+        _absence(clip.clip_id, found.get(clip.clip_id, []), where, listed)
+        for clip in clips
+        if clip.clip_id not in files
     ]
     unknown = [path for clip_id, paths in sorted(found.items()) if clip_id not in ids for path in paths]
     return Matching(files, tuple(problems), tuple(unknown))
@@ -83,7 +86,8 @@ def _listed_files(folder: Path) -> dict[str, list[Path]]:
         with where.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             if not {"clip_id", "path"} <= set(reader.fieldnames or ()):
-                raise T2AVBenchError(f"{where}: must have the columns clip_id,path; found {quoted(reader.fieldnames)}")
+                names = shown(", ".join(reader.fieldnames or ["none"]), 200)
+                raise T2AVBenchError(f"{where}: must have the columns clip_id,path; found {names}")
             for number, row in enumerate(reader, start=2):
                 path = PurePosixPath((row["path"] or "").replace("\\", "/"))
                 if not row["path"] or path.is_absolute() or ".." in path.parts:
@@ -96,15 +100,18 @@ def _listed_files(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _absence(clip_id: str, paths: list[Path], folder: Path) -> Problem:
+def _absence(clip_id: str, paths: list[Path], where: Path, listed: bool) -> Problem:
     if paths:
         names = " and ".join(path.name for path in paths)
         return Problem(
             clip_id, "duplicate", str(paths[0]), f"there must be one prediction for this clip; found {names}"
         )
-    return Problem(
-        clip_id, "missing", str(folder), f"there is no prediction named {clip_id}.wav (or .flac, .mp3, .mp4, …)"
+    reason = (
+        f"the list has no row for {clip_id}"
+        if listed
+        else f"there is no prediction named {clip_id}.wav (or .flac, .mp3, .mp4, …)"
     )
+    return Problem(clip_id, "missing", str(where), reason)
 
 
 def _subfolder_hint(folder: Path) -> str:
@@ -114,18 +121,17 @@ def _subfolder_hint(folder: Path) -> str:
     return ""
 
 
-def _nothing_matches(folder: Path, stems: list[str], clips: Sequence[Clip]) -> str:
+def _nothing_matches(folder: Path, stems: list[str], clips: Sequence[Clip], listed: bool) -> str:
     wanted = [clip.clip_id for clip in clips]
-    message = (
-        f"{folder}: no file is named after a clip of the manifest. Found {len(stems)} files such as"
-        f" {_some(stems)}; the manifest's ids are such as {_some(wanted)}."
-    )
+    ids = f"such as {_some(stems)}; the manifest's ids are such as {_some(wanted)}."
+    if listed:
+        return f"{folder / LIST_NAME}: no row is of a clip of the manifest. Found {len(stems)} {ids}"
+    message = f"{folder}: no file is named after a clip of the manifest. Found {len(stems)} files {ids}"
     theirs, ours = convention_of(stems), convention_of(wanted)
     if theirs and theirs != ours:
         message += f" The files look like {theirs}"
         message += f", the ids like {ours}." if ours else "."
-        message += f" Rename the files, or list them in {LIST_NAME} with the columns clip_id,path."
-    return message
+    return f"{message} Rename the files, or list them in {LIST_NAME} with the columns clip_id,path."
 
 
 def _some(names: Sequence[str]) -> str:

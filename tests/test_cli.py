@@ -96,6 +96,12 @@ def test_the_worst_clips_are_named_and_all_contributions_written(world: Path, ba
         (["evaluate"], "Missing option '--pred-dir'"),
         (["evaluate", "--pred-dir", "x", "--pooling", "frame"], "'frame' is not one of"),
         (["evaluate", "--pred-dir", "x", "--batch-size", "0"], "0 is not in the range"),
+        (["evaluate", "--pred-dir", "x", "--seed", "-1"], "-1 is not in the range"),
+        (["validate-metrics", "--seed", "-1"], "-1 is not in the range"),
+        (["report", "x.json", "--pred-dir", "x", "--seed", "-1"], "-1 is not in the range"),
+        (["pack", "verify", "x.pack", "--seed", "-1"], "-1 is not in the range"),
+        (["evaluate", "--pred-dir", "x", "--device", "gpu"], "must be auto, cpu, cuda or cuda:<i>; got 'gpu'"),
+        (["generate", "-o", "x", "--device", "cuda:"], "must be auto, cpu, cuda or cuda:<i>; got 'cuda:'"),
         (["evaluate", "--pred-dir", "x", "--manifest", "audiocap"], "There is no manifest named 'audiocap'"),
     ],
 )
@@ -154,6 +160,18 @@ def test_a_place_that_cannot_be_written_is_named(world: Path, base: list[str], t
     assert "cannot be written" in done.stderr
 
 
+def test_a_home_folder_that_cannot_be_written_says_how_to_choose_another(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("T2AV_BENCH_HOME", str(tmp_path / "file"))
+    done = call("evaluate", "--pred-dir", world / "preds" / "noise", "--num-workers", "0",
+                "--cache-dir", tmp_path / "cache", "-o", tmp_path / "result.json")  # fmt: skip
+    assert done.exit_code == 1
+    assert f"Error: {tmp_path / 'file' / 'mini'}" in done.stderr
+    assert "T2AV_BENCH_HOME chooses another home folder" in done.stderr
+
+
 def test_a_malformed_manifest_is_named_by_row_and_column(world: Path, base: list[str], tmp_path: Path):
     (tmp_path / "m.csv").write_text("clip_id,media,caption\na,a.mp4,x\n../b,b.mp4,y\n")
     done = call("evaluate", "--pred-dir", world / "preds" / "noise", *base, "--manifest", tmp_path / "m.csv")
@@ -166,6 +184,7 @@ def test_missing_weights_say_where_to_get_them(world: Path, base: list[str]):
     assert done.exit_code == 1
     assert "vggish-10086976.pth" in done.stderr
     assert "https://" in done.stderr
+    assert "`t2av-bench doctor` shows all that are missing" in done.stderr
 
 
 @pytest.mark.slow

@@ -65,7 +65,8 @@ def test_every_clip_gets_its_state(data: Path, tmp_path: Path, num_workers: int)
     }  # fmt: skip
     by_id = {one.clip_id: one for one in found}
     assert by_id["twin"].reason == "the same as ok"
-    assert by_id["long"].reason.startswith("its sound end at 4.0")
+    assert by_id["long"].reason.startswith("its sound ends at 4.0")
+    assert by_id["long"].reason.endswith("s, the clip ends at 60 s")
     assert by_id["ok"].sound_s == pytest.approx(4.0, abs=0.1)
     assert {one.state for one in found} <= set(STATES)
 

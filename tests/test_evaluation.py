@@ -178,8 +178,8 @@ def damage(path: Path, how: str) -> None:
     [
         ("zero bytes", "unreadable", "empty"),
         ("text", "unreadable", ""),
-        ("one sample", "too_short", "must hold 4 s; the sound there lasts 0.000 s"),
-        ("too short", "too_short", "must hold 4 s; the sound there lasts 3.000 s"),
+        ("one sample", "too_short", "must hold the manifest's 4 s; the sound there lasts 0.000 s"),
+        ("too short", "too_short", "must hold the manifest's 4 s; the sound there lasts 3.000 s"),
         ("all zero", "silent", "must hold a sound"),
         ("NaN", "non_finite", "1 are NaN or infinite"),
         ("infinite", "non_finite", "7 are NaN or infinite"),

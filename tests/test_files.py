@@ -90,30 +90,62 @@ def test_a_folder_that_was_never_finished_goes_too(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_run_leaves_of_a_folder_goes_with_the_next_run_or_when_leftovers_are_removed(tmp_path: Path):
-    report = tmp_path / "report"
-    report.mkdir()
-    (report / "page").write_text("earlier")
-    # Killed as a process is, without another word, when both folders lie beside the final name.
-    killed = """
+def make_report(report: Path, page: str) -> None:
+    with replacing_folder(report) as folder:
+        (folder / "page").write_text(page)
+
+
+# Killed as a process is, without another word, at a rename of the new folder to its final name: before it or after it.
+KILLED = """
 import os, sys
 from pathlib import Path
 from t2av_bench import files
 rename = os.replace
-os.replace = lambda *paths: os._exit(9) if files.is_temporary(paths[0]) else rename(*paths)
+def killed(old, new):
+    if files.is_temporary(old):
+        if sys.argv[2] == "after":
+            rename(old, new)
+        os._exit(9)
+    rename(old, new)
+os.replace = killed
 with files.replacing_folder(Path(sys.argv[1])) as folder:
-    (folder / "page").write_text("half")
+    (folder / "page").write_text("later")
 """
-    for clear in (lambda: remove_leftovers(tmp_path, report), lambda: None):
-        assert subprocess.run([sys.executable, "-c", killed, str(report)], check=False).returncode == 9
-        left = list(tmp_path.iterdir())
-        assert all(map(is_temporary, left))
-        assert {path.joinpath("page").read_text() for path in left} == {"earlier", "half"}
-        clear()
-        with replacing_folder(report) as folder:
-            (folder / "page").write_text("earlier")
-        assert list(tmp_path.iterdir()) == [report]
-        assert report.joinpath("page").read_text() == "earlier"
+
+
+@pytest.mark.parametrize("name", ["report", "report.v1"])
+@pytest.mark.parametrize(("moment", "page"), [("before", "earlier"), ("after", "later")])
+def test_a_run_killed_while_it_replaces_a_folder_leaves_one_of_both(tmp_path: Path, name: str, moment: str, page: str):
+    report = tmp_path / name
+    make_report(report, "earlier")
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(report), moment], check=False)
+    assert killed.returncode == 9
+    assert len(list(tmp_path.iterdir())) == 2
+    with suppress(KeyboardInterrupt), replacing_folder(report):
+        # Put back before the next run makes anything, so that one that fails as well loses nothing.
+        assert report.joinpath("page").read_text() == page
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == [report]
+    assert report.joinpath("page").read_text() == page
+    make_report(report, "last")
+    assert report.joinpath("page").read_text() == "last"
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    report = tmp_path / "report"
+    make_report(report, "earlier")
+    rename = os.replace
+
+    def refused(old: Path, new: Path) -> None:
+        if ".part" in old.name:
+            raise OSError(errno.EIO, "the server is gone")
+        rename(old, new)
+
+    monkeypatch.setattr(os, "replace", refused)
+    with pytest.raises(OSError, match="the server is gone"):
+        make_report(report, "later")
+    assert list(tmp_path.iterdir()) == [report]
+    assert report.joinpath("page").read_text() == "earlier"
 
 
 def test_only_the_leftovers_of_one_file(tmp_path: Path):

@@ -46,6 +46,12 @@ def test_a_list_replaces_the_names(tmp_path: Path):
     (folder / "predictions.csv").write_text("clip_id,path\na,1.wav\nb,sub/2.wav\n")
     matching = match_predictions(clips("a", "b"), folder)
     assert matching.files == {"a": folder / "1.wav", "b": folder / "sub/2.wav"}
+    matching = match_predictions(clips("a", "c"), folder)
+    assert [str(problem) for problem in matching.problems] == [
+        f"{folder / 'predictions.csv'}: the list has no row for c"
+    ]
+    with pytest.raises(T2AVBenchError, match=r"predictions\.csv: no row is of a clip.*such as 'a', 'b'.*such as 'c'"):
+        match_predictions(clips("c"), folder)
 
 
 @pytest.mark.parametrize("hostile", ["../1.wav", "/etc/passwd", "sub/../../1.wav", "..\\\\1.wav", ""])
@@ -56,10 +62,11 @@ def test_a_list_may_not_name_files_outside_the_folder(tmp_path: Path, hostile: s
         match_predictions(clips("a", "b"), folder)
 
 
-def test_a_list_needs_its_columns(tmp_path: Path):
+@pytest.mark.parametrize(("head", "found"), [("id;file\n", "id;file"), ("id,file\n", "id, file"), ("", "none")])
+def test_a_list_needs_its_columns(tmp_path: Path, head: str, found: str):
     folder = touch(tmp_path / "p")
-    (folder / "predictions.csv").write_text("id;file\n")
-    with pytest.raises(T2AVBenchError, match="must have the columns clip_id,path; found"):
+    (folder / "predictions.csv").write_text(head)
+    with pytest.raises(T2AVBenchError, match=f"must have the columns clip_id,path; found {found}$"):
         match_predictions(clips("a"), folder)
 
 
@@ -89,7 +96,9 @@ def test_says_which_convention_names_that_do_not_match_look_like(tmp_path: Path,
         match_predictions(clips("something-else"), folder)
 
 
-def test_names_of_no_known_convention_get_no_guess():
+def test_names_of_no_known_convention_get_no_guess(tmp_path: Path):
+    with pytest.raises(T2AVBenchError, match=r"such as 'a'\. Rename the files, or list them in predictions\.csv"):
+        match_predictions(clips("a"), touch(tmp_path / "p", "0001.wav"))
     assert convention_of(["clip_1", "clip_2"]) is None
     assert convention_of([]) is None
 

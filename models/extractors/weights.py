@@ -237,7 +237,8 @@ def layout_differences(wanted: Mapping[str, tuple[int, ...]], given: Mapping[str
 def _how_to_get(entry: WeightsEntry, path: Path) -> str:
     return (
         f"The weights {entry.name!r} are missing. Run `t2av-bench download weights --only {entry.name}`, or fetch "
-        f"{entry.url} ({entry.size}; licence: {entry.licence}) and put it at {path}."
+        f"{entry.url} ({entry.size}; licence: {entry.licence}) and put it at {path}. "
+        "`t2av-bench doctor` shows all that are missing."
     )
 
 

@@ -118,9 +118,12 @@ def _way_on(ctx: click.Context, done: str) -> str:
 
 
 def _system_reason(error: OSError) -> str:
-    """Say what the system refused, and where."""
+    """Say what the system refused, and where; of the home folder, which nobody has typed, how to choose another."""
+    from t2av_bench.home import home
+
     place = f"{error.filename}: " if error.filename else ""
-    return f"{place}{error.strerror or error}; what is done so far is kept"
+    way_out = ". T2AV_BENCH_HOME chooses another home folder" if str(error.filename).startswith(str(home())) else ""
+    return f"{place}{error.strerror or error}; what is done so far is kept{way_out}"
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ PATH = click.Path(path_type=Path, readable=False)
 """A file or folder that the command itself will say the right thing about if it is missing."""
 
 _Command = Callable[..., Any]
+# That torch's generators take as well.
+_LARGEST_SEED = 2**63 - 1
 
 
 def plot_option(what: str, default: str = "") -> Callable[[_Command], _Command]:
@@ -35,6 +38,18 @@ def workers_option(what: str = "Loader processes", usual: int | None = None) -> 
     )
 
 
+def seed_option(what: str = "Of everything random.") -> Callable[[_Command], _Command]:
+    """Return the option ``--seed``; ``what`` says of what."""
+    return click.option("--seed", type=click.IntRange(0, _LARGEST_SEED), default=0, show_default=True, help=what)
+
+
+def _device(context: click.Context, parameter: click.Parameter, name: str) -> str:
+    """Refuse a name that no device has, also where no network would have asked for it; torch is not needed for that."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise click.BadParameter(f"must be auto, cpu, cuda or cuda:<i>; got {name!r}")
+    return name
+
+
 # What several commands take, under the names of the Python functions' parameters.
 manifest_option = click.option(
     "--manifest", default="t2av-mini", show_default=True, help="Name, or path of a .csv or .jsonl file."
@@ -52,7 +67,9 @@ weights_option = click.option(
     show_default=True,
     help="Weights of the networks; random ones make the result not comparable.",
 )
-device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:<i>.")
+device_option = click.option(
+    "--device", default="auto", show_default=True, callback=_device, help="auto, cpu, cuda or cuda:<i>."
+)
 batch_size_option = click.option(
     "--batch-size",
     type=click.IntRange(1),

@@ -12,7 +12,7 @@ from t2av_bench.cli._options import plot_option
 
 @click.command()
 @click.option("--config", "source", default="mini", show_default=True, metavar="NAME|FILE", help="The recipe to vary.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder for all.")
+@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for all.")
 @click.option("--only", multiple=True, metavar="VARIANT", help="Only these variants.  [default: all]")
 @click.option(
     "--data", multiple=True, metavar="NAME=MANIFEST", help="A further variant: another manifest to learn from."
@@ -26,7 +26,7 @@ from t2av_bench.cli._options import plot_option
 @click.option("--list", "listing", is_flag=True, help="Name the variants and what each changes, and stop.")
 def ablate(
     source: str,
-    output: Path,
+    output: Path | None,
     only: tuple[str, ...],
     data: tuple[str, ...],
     base: Path | None,
@@ -44,13 +44,15 @@ def ablate(
     from t2av_bench.errors import UsageError
     from t2av_bench.plotting import check_plot_path
 
+    if output is None and not listing:
+        raise click.UsageError("Missing option '--output' / '-o'.")
     if plot is not None:
         check_plot_path(plot)  # before the imports that take seconds
     from t2av_bench.models.training.ablation import ablate as run
     from t2av_bench.models.training.ablation import as_markdown, variants
     from t2av_bench.models.training.config import load_config
 
-    if listing:
+    if listing or output is None:
         for name, changed in variants(load_config(source, changes)).items():
             click.echo(f"{name:32s} {' '.join(changed)}".rstrip())
         return

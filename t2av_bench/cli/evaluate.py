@@ -17,6 +17,7 @@ from t2av_bench.cli._options import (
     on_error_option,
     plot_option,
     pooling_option,
+    seed_option,
     weights_option,
     workers_option,
 )
@@ -80,7 +81,7 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
     show_default=True,
     help="Standard errors and floor (stderr), with bias correction and extrapolation (full), where quick (auto).",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@seed_option()
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."
 )

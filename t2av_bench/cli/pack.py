@@ -16,6 +16,7 @@ from t2av_bench.cli._options import (
     features_option,
     manifest_option,
     on_error_option,
+    seed_option,
     weights_option,
     workers_option,
 )
@@ -65,7 +66,7 @@ def pack() -> None:
 @workers_option()
 @cache_dir_option
 @on_error_option("Stop if a clip cannot be embedded, or leave it out of the pack.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random weights.")
+@seed_option("Of random weights.")
 def build(metrics: str | None, **options: Any) -> None:
     """Write the reference embeddings of a manifest into one file.
 
@@ -104,7 +105,7 @@ def build(metrics: str | None, **options: Any) -> None:
     show_default=True,
     help="Number of clips to embed again from --data-dir.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice of clips.")
+@seed_option("Of the choice of clips.")
 @device_option
 @workers_option()
 def verify(path: Path, **options: Any) -> None:

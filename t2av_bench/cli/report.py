@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from t2av_bench.cli._options import PATH, workers_option
+from t2av_bench.cli._options import PATH, seed_option, workers_option
 
 
 @click.command()
@@ -39,7 +39,7 @@ from t2av_bench.cli._options import PATH, workers_option
     help="Copy the shown range of each file, or link files that browsers play as they are.",
 )
 @workers_option("Processes")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random clips.")
+@seed_option("Of the random clips.")
 def report(
     results: tuple[Path, ...],
     pred_dirs: tuple[Path, ...],

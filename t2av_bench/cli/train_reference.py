@@ -32,7 +32,9 @@ STAGES = ("all", "base", "align", "control", "tune", "vae", "clap", "unet", "fra
     show_default=True,
     help="Train one stage; earlier ones are done.",
 )
-@click.option("--resume", is_flag=True, help="Go on where a training with this output stopped.")
+@click.option(
+    "--resume", is_flag=True, help="Go on where a training with this output stopped; begin where there is none."
+)
 @click.option(
     "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Change a setting: stages.control.steps=100."
 )

@@ -17,6 +17,7 @@ from t2av_bench.cli._options import (
     on_error_option,
     plot_option,
     pooling_option,
+    seed_option,
     weights_option,
     workers_option,
 )
@@ -45,7 +46,7 @@ FORMATS = ("plain", "markdown", "csv", "json")
 @workers_option("Levels at once, or loader processes where there are networks")
 @cache_dir_option
 @on_error_option("Stop if a clip cannot be used, or leave it out.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@seed_option()
 @click.option(
     "-o",
     "--output",

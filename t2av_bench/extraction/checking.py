@@ -186,7 +186,9 @@ def _inspect_audio(need: FileNeed) -> dict[str, Any]:
         return _problem("non_finite", f"must hold finite samples; {sound.non_finite} are NaN or infinite")
     if sound.too_short:
         asked = f"{need.duration_s:g} s" + (f" from {need.start_s:g} s on" if need.start_s else "")
-        return _problem("too_short", f"must hold {asked}; the sound there lasts {sound.available_s:.3f} s")
+        return _problem(
+            "too_short", f"must hold the manifest's {asked}; the sound there lasts {sound.available_s:.3f} s"
+        )
     if sound.silent and not need.may_be_silent:
         return _problem("silent", "must hold a sound; all samples are zero")
     return {"padded": sound.padded_s > 0.0, "silent": sound.silent}

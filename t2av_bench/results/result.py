@@ -58,7 +58,7 @@ class Score:
         any distance. An estimate, which may fall slightly below 0 where the truth is near 0. ``settings["correction"]``
         says how it was made: ``quarter-split`` (from 4 d windows and 8 clips on) or ``half-split``, which leaves some
         of that part in place where windows of a clip resemble each other; see
-        :func:`~t2av_bench.metrics.groups.grouped_correction`.
+        :func:`~t2av_bench.metrics.grouped_bias.grouped_correction`.
     corrected_stderr
         Standard error of ``corrected``; None where a bias of unknown size is left.
     corrected_low, corrected_high

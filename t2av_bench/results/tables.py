@@ -98,7 +98,11 @@ def with_error(score: Score) -> str:
 
 # Columns that judge a distance, and the score's field for each.
 _COLUMNS = {"corrected": "corrected", "FD∞": "fd_infinity", "floor": "floor", "vs floor": "floor_score"}
-_LEGEND = "floor: one half of the reference against the other; vs floor: the same with the generated sound of one half."
+_LEGENDS = {
+    "corrected": "corrected: the distance of very many clips like these, and its 95 % interval where that is known.",
+    "floor": "floor: one half of the reference against the other.",
+    "vs floor": "vs floor: the same with the generated sound of one half.",
+}
 KIND_TITLES = {
     "raw": "Fréchet distances",
     "balanced": "Balanced Fréchet distances",
@@ -113,10 +117,11 @@ KIND_TITLES = {
 
 def _judgement(score: Score, column: str) -> str:
     value = getattr(score, _COLUMNS[column])
-    if value is None:
+    # FD∞ estimates what the corrected distance does, without an interval, which needs its room.
+    if value is None or (column == "FD∞" and score.corrected is not None):
         return ""
-    if column == "corrected" and score.corrected_stderr is not None:
-        return f"{number(value)} ± {number(score.corrected_stderr, 2)}"
+    if column == "corrected" and score.corrected_low is not None and score.corrected_high is not None:
+        return "{} [{}, {}]".format(*(number(x, 3) for x in (value, score.corrected_low, score.corrected_high)))
     return number(value)
 
 
@@ -140,17 +145,17 @@ def _plain_one(result: Result) -> str:
         f" clips),{'' if features == protocol else f' {features} features,'} protocol {protocol}"
     )
     shown = [column for column in _COLUMNS if any(_judgement(score, column) for score in result.scores.values())]
-    header = ("score", "", "value", "± s.e.", *shown, "clips", "samples", "d", "rank")
+    header = ("score", "value", "± s.e.", *shown, "clips", "samples", "d", "rank")
     rows = []
     for name, score in result.scores.items():
         stderr = "" if score.stderr is None else number(score.stderr, 2)
-        arrow = "↑" if score.higher_is_better else "↓"
         sizes = (str(score.n_clips), str(score.n_windows), _size(score.d), _size(score.rank))
         judged = (_judgement(score, column) for column in shown)
-        rows.append((name, arrow, number(score.value), stderr, *judged, *sizes))
+        rows.append((_headed([result], name), number(score.value), stderr, *judged, *sizes))
     table = plain_grid(header, rows, left=1).splitlines()
     lines = [head, "", *_grouped(table, list(result.scores.values()))]
-    lines += ["", _LEGEND] if "floor" in shown else []
+    legends = [legend for column, legend in _LEGENDS.items() if column in shown]
+    lines += [""] * bool(legends) + legends
     lines += [f"{name} is absent: {reason}" for name, reason in result.absent.items()]
     lines += [f"Note: {note}" for note in result.notes]
     if result.not_comparable_because:

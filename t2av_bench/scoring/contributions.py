@@ -19,7 +19,7 @@ import numpy.typing as npt
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.metrics import METRICS, Balance, MetricSpec
 from t2av_bench.metrics.algebra import is_large
-from t2av_bench.metrics.groups import converged
+from t2av_bench.metrics.grouped_bias import converged
 from t2av_bench.metrics.index_influence import RePairedIndexMap
 from t2av_bench.metrics.influence import InfluenceMap
 from t2av_bench.metrics.intervals import corrected_interval

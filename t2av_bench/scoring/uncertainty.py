@@ -16,16 +16,14 @@ import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import METRICS, Balance, MetricSpec
-from t2av_bench.metrics.groups import (
-    GROUPS_N,
-    GroupedSides,
+from t2av_bench.metrics.grouped_bias import (
     check_correctable,
     check_extrapolable,
-    enough_for_second_order,
     grouped_correction,
     grouped_floor,
     grouped_infinity,
 )
+from t2av_bench.metrics.groups import GROUPS_N, GroupedSides, enough_for_second_order
 from t2av_bench.metrics.influence import InfluenceMap
 from t2av_bench.metrics.joint import score_stats
 from t2av_bench.results import Score

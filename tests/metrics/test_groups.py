@@ -10,17 +10,8 @@ import pytest
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import JointStats, frechet_distance
-from t2av_bench.metrics.groups import (
-    GroupedSides,
-    assign_groups,
-    clip_number,
-    converged,
-    grouped_by_number,
-    grouped_correction,
-    grouped_floor,
-    grouped_infinity,
-    united,
-)
+from t2av_bench.metrics.grouped_bias import converged, grouped_correction, grouped_floor, grouped_infinity
+from t2av_bench.metrics.groups import GroupedSides, assign_groups, clip_number, grouped_by_number, united
 from t2av_bench.metrics.halves import frechet_errors
 
 Array = npt.NDArray[np.float64]

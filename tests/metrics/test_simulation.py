@@ -9,7 +9,8 @@ import pytest
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics import JointStats, frechet_distance
 from t2av_bench.metrics.bias import quarter_split_corrected
-from t2av_bench.metrics.groups import GroupedSides, assign_groups, grouped_correction
+from t2av_bench.metrics.grouped_bias import grouped_correction
+from t2av_bench.metrics.groups import GroupedSides, assign_groups
 from t2av_bench.metrics.halves import frechet_errors
 from t2av_bench.metrics.intervals import corrected_interval
 

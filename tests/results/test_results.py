@@ -119,7 +119,8 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_part(tmp_path: Path, mo
 def test_the_plain_table_shows_value_error_sizes_and_every_caveat():
     text = format_results([make_result()])
     assert "my system on m (128 of 128 clips), lite features, protocol t2av-bench/1" in text
-    assert "FA(VT)D   ↓   1.25    0.12       0.25    128      512   64    60" in text
+    assert "FA(VT)D ↓    1.25    0.12       0.25    128      512   64    60" in text
+    assert "corrected: the distance of very many clips like these" in text
     lines = text.splitlines()
     assert lines[4] == "Fréchet distances"
     assert lines[6:8] == ["", "Alignment indices"]
@@ -132,6 +133,22 @@ def test_the_plain_table_shows_value_error_sizes_and_every_caveat():
     assert "FATD-b is absent: the text never changes" in text
     assert "Note: a note" in text
     assert "Not comparable: the features are lite, not paper." in text
+
+
+def test_the_plain_table_shows_an_interval_and_fits_a_terminal_of_100_columns():
+    result, name = make_result(), "FA(VT)D-b"
+    score = replace(
+        result.scores["FA(VT)D"], value=0.1022, stderr=0.0076, d=115, rank=115, corrected=0.07979, fd_infinity=0.08188,
+        corrected_stderr=0.0077, corrected_low=0.06516, corrected_high=0.09566, floor=0.2878, floor_score=0.3533,
+    )  # fmt: skip
+    lines = format_results([replace(result, scores={name: score})]).splitlines()
+    assert "0.0798 [0.0652, 0.0957]" in lines[4]
+    assert "FD∞" not in lines[2]
+    assert max(map(len, lines[2:5])) <= 100
+    lines = format_results([replace(result, scores={name: replace(score, corrected=None)})]).splitlines()
+    assert lines[2].split()[:4] == ["score", "value", "±", "s.e."]
+    assert "0.08188" in lines[4]
+    assert "0.0798" not in lines[4]
 
 
 def test_the_worst_clips_are_those_that_harm_a_score():

@@ -80,7 +80,7 @@ def test_an_unknown_variant_is_named(tmp_path: Path, recipe: Path):
 
 
 def test_the_command_lists_variants_and_checks_its_arguments(tmp_path: Path):
-    done = CliRunner().invoke(main, ["ablate", "--list", "-o", str(tmp_path)])
+    done = CliRunner().invoke(main, ["ablate", "--list"])
     assert done.exit_code == 0
     assert "operator-lstm                    model.control.operator=lstm" in done.output
     done = CliRunner().invoke(main, ["ablate", "--data", "AC", "-o", str(tmp_path)])
