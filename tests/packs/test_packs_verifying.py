@@ -58,7 +58,11 @@ def test_what_cannot_be_checked_is_said(world: World, tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "edit", "fault"),
     [
-        ("embeddings/lite-video", lambda x: np.where(x == x.max(), np.float16(np.inf), x), "must hold finite embeddings"),
+        (
+            "embeddings/lite-video",
+            lambda x: np.where(x == x.max(), np.float16(np.inf), x),
+            "must hold finite embeddings",
+        ),
         ("embeddings/lite-video", lambda x: x + np.float16(0.1), "lite-video features made again for .* differ by"),
         ("embeddings/lite-audio", lambda x: x[::-1].copy(), "lite-audio features made again for .* differ by"),
         ("embeddings/onset-strength", lambda x: x * np.float32(1.01), "onset-strength features made again for"),
