@@ -11,7 +11,8 @@ only statistics and scores are left. With ``--pack`` also cold with a float16 re
 
 Peak memory is that of the main process; loader workers hold a clip each. Of a pack, which is mapped into memory, the
 pages that were read count too, though the operating system can take them back at any time. What grows with the clips
-are the cache's memory, up to 64 MiB, and the rows of both sides that KAD compares pair by pair.
+are their names, paths and hashes, and what each adds to each score; rows that a score goes through again and again lie
+in a temporary file.
 """
 
 from __future__ import annotations

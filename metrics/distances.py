@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,26 @@ from t2av_bench.metrics.stats import Float64Array
 
 # Squares of larger values overflow.
 _LARGEST = 1e150
+_BLOCK_ROWS = 1024
+
+
+class StoredRows(ABC):
+    """Rows that lie elsewhere than in an array, such as in a file, and are read a block at a time, as float64."""
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """(rows, dimension)."""
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @abstractmethod
+    def __getitem__(self, places: slice | npt.NDArray[np.intp]) -> Float64Array:
+        """Return the rows of a block, or at some places."""
+
+
+Rows = Float64Array | StoredRows
 
 
 def checked_sides(
@@ -25,22 +46,42 @@ def checked_sides(
         If a side is no such array, has fewer than ``least_n`` rows or holds a value that is not finite, or if the
         dimensions differ.
     """
-    sides = []
+    sides = np.asarray(reference, dtype=np.float64), np.asarray(generated, dtype=np.float64)
+    _check_sides(*sides, least_n)
+    return sides
+
+
+def checked_rows(reference: npt.ArrayLike | StoredRows, generated: npt.ArrayLike | StoredRows) -> tuple[Rows, Rows]:
+    """Do what :func:`checked_sides` does, where a side may also be stored elsewhere."""
+    sides = tuple(
+        rows if isinstance(rows, StoredRows) else np.asarray(rows, dtype=np.float64) for rows in (reference, generated)
+    )
+    _check_sides(sides[0], sides[1], least_n=2)
+    return sides[0], sides[1]
+
+
+def _check_sides(reference: Rows, generated: Rows, least_n: int) -> None:
     for name, rows in (("reference", reference), ("generated", generated)):
-        array = np.asarray(rows, dtype=np.float64)
-        if array.ndim != 2 or array.shape[1] == 0:
-            raise MetricError(f"`{name}` must be an array of shape (n, d); got the shape {array.shape}")
-        if len(array) < least_n:
-            raise MetricError(f"`{name}` must hold at least {least_n} rows; got {len(array)}")
-        if not max(-array.min(), array.max()) < _LARGEST:  # also false for NaN
+        if len(rows.shape) != 2 or rows.shape[1] == 0:
+            raise MetricError(f"`{name}` must be an array of shape (n, d); got the shape {rows.shape}")
+        if len(rows) < least_n:
+            raise MetricError(f"`{name}` must hold at least {least_n} rows; got {len(rows)}")
+        blocks = (rows[block] for block in row_blocks(len(rows), _BLOCK_ROWS))
+        if not all(max(-block.min(), block.max()) < _LARGEST for block in blocks):  # also false for NaN
             raise MetricError(f"`{name}` must be finite, and below {_LARGEST:g}; got NaN, infinite or larger values")
-        sides.append(array)
-    if sides[0].shape[1] != sides[1].shape[1]:
+    if reference.shape[1] != generated.shape[1]:
         raise MetricError(
             "`reference` and `generated` must have the same dimension; got"
-            f" {sides[0].shape[1]} and {sides[1].shape[1]} (was one set embedded with another extractor?)"
+            f" {reference.shape[1]} and {generated.shape[1]} (was one set embedded with another extractor?)"
         )
-    return sides[0], sides[1]
+
+
+def mean_row(rows: Rows) -> Float64Array:
+    """Return the mean of rows (n, d), shape (d,)."""
+    total = np.zeros(rows.shape[1])
+    for block in row_blocks(len(rows), _BLOCK_ROWS):
+        total = np.add.reduce(np.vstack([total, rows[block]]), axis=0)
+    return np.asarray(total / len(rows))
 
 
 def checked_vector(values: npt.ArrayLike, name: str) -> Float64Array:

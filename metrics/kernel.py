@@ -56,7 +56,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics.distances import checked_sides
+from t2av_bench.metrics.distances import Rows, StoredRows, checked_rows
 from t2av_bench.metrics.influence import Influence
 from t2av_bench.metrics.joint import Balance
 from t2av_bench.metrics.kernel_bandwidth import median_distance, median_rows_n
@@ -95,8 +95,8 @@ class KernelDistance(NamedTuple):
 
 
 def kernel_distance(
-    reference: npt.ArrayLike,
-    generated: npt.ArrayLike,
+    reference: npt.ArrayLike | StoredRows,
+    generated: npt.ArrayLike | StoredRows,
     *,
     bandwidth: float | None = None,
     seed: int = 0,
@@ -108,7 +108,8 @@ def kernel_distance(
     Parameters
     ----------
     reference, generated
-        Arrays of shape (n, d) and (m, d), at least two rows each, from the same extractor.
+        Arrays of shape (n, d) and (m, d), at least two rows each, from the same extractor; or rows that are stored
+        elsewhere, of which only blocks are held.
     bandwidth
         σ in the unit of the features; None takes the median distance of the reference.
     seed
@@ -138,7 +139,7 @@ def kernel_distance(
     >>> result.bandwidth, round(result.value, 9)  # exp(-1/2) - 1
     (1.0, -0.39346934)
     """
-    x, y = checked_sides(reference, generated)
+    x, y = checked_rows(reference, generated)
     rows_n, used_seed = 0, None
     if bandwidth is None:
         rows_n = median_rows_n(len(x))
@@ -226,9 +227,7 @@ def _balanced_rows(blocks: Mapping[str, npt.ArrayLike], balance: Balance) -> Flo
     return np.concatenate([part @ balance.maps[block] for block, part in zip(blocks, parts, strict=True)], axis=1)
 
 
-def _numbered(
-    clips: tuple[npt.ArrayLike, npt.ArrayLike] | None, x: Float64Array, y: Float64Array
-) -> tuple[Places, Places] | None:
+def _numbered(clips: tuple[npt.ArrayLike, npt.ArrayLike] | None, x: Rows, y: Rows) -> tuple[Places, Places] | None:
     """Return the number of each row's clip, the same clip having the same number on both sides."""
     if clips is None:
         return None

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.metrics.distances import checked_sides, row_blocks, squared_distances
+from t2av_bench.metrics.distances import Rows, StoredRows, checked_rows, mean_row, row_blocks, squared_distances
 from t2av_bench.metrics.stats import Float64Array
 
 MEDIAN_ROWS = 4096
@@ -24,13 +24,13 @@ def median_rows_n(rows_n: int) -> int:
     return min(rows_n, MEDIAN_ROWS)
 
 
-def median_distance(rows: npt.ArrayLike, *, seed: int = 0) -> float:
+def median_distance(rows: npt.ArrayLike | StoredRows, *, seed: int = 0) -> float:
     """Lower median of the Euclidean distances between different rows.
 
     Parameters
     ----------
     rows
-        Array of shape (n, d), at least two rows.
+        Array of shape (n, d), at least two rows; or rows that are stored elsewhere.
     seed
         Draws 4096 rows without replacement where there are more; the same ones in whatever order they come.
 
@@ -49,13 +49,26 @@ def median_distance(rows: npt.ArrayLike, *, seed: int = 0) -> float:
     >>> median_distance([[0.0], [1.0], [10.0], [12.0]])  # of 1, 2, 9, 10, 11, 12
     9.0
     """
-    array, _ = checked_sides(rows, rows)
-    array = array - array.mean(axis=0)
-    if len(array) > MEDIAN_ROWS:
-        array = array[_drawn(array, MEDIAN_ROWS, seed)]
-    first, second = _middle_pair(array)
+    checked, _ = checked_rows(rows, rows)
+    centred = _Centred(checked, mean_row(checked))
+    some = centred[_drawn(centred, MEDIAN_ROWS, seed) if len(centred) > MEDIAN_ROWS else slice(None)]
+    first, second = _middle_pair(some)
     # That pair's distance once more, without the rounding of the matrix product: exactly 0 for equal rows.
-    return float(np.linalg.norm(array[first] - array[second]))
+    return float(np.linalg.norm(some[first] - some[second]))
+
+
+class _Centred(StoredRows):
+    """Rows less their mean, made when asked for."""
+
+    def __init__(self, rows: Rows, mean: Float64Array) -> None:
+        self._rows, self._mean = rows, mean
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self._rows), self._rows.shape[1]
+
+    def __getitem__(self, places: slice | npt.NDArray[np.intp]) -> Float64Array:
+        return self._rows[places] - self._mean
 
 
 def _middle_pair(rows: Float64Array) -> tuple[int, int]:
@@ -92,16 +105,18 @@ def _bracket(rows: Float64Array) -> tuple[float, float]:
     return float(squared[int(0.45 * len(squared))]), float(squared[int(0.55 * len(squared))])
 
 
-def _drawn(rows: Float64Array, count: int, seed: int) -> npt.NDArray[np.intp]:
+def _drawn(rows: Rows, count: int, seed: int) -> npt.NDArray[np.intp]:
     """Draw some of many centred rows by a hash of what they hold, shape (count,).
 
     Values count to a thousandth of their spread, so that rounding draws no other rows. Rows that are alike to that are
     numbered, so that as many of them are drawn as of others.
     """
-    scale = float(np.sqrt(np.square(rows).mean())) * 1e-3 or 1.0
+    blocks = list(row_blocks(len(rows), _BLOCK_ROWS))
+    squares = sum(float(np.square(rows[block]).sum()) for block in blocks)
+    scale = float(np.sqrt(squares / len(rows) / rows.shape[1])) * 1e-3 or 1.0
     factors = np.random.default_rng(seed).integers(2**64, size=rows.shape[1], dtype=np.uint64) | np.uint64(1)
     hashes = np.empty(len(rows), dtype=np.uint64)
-    for block in row_blocks(len(rows), _BLOCK_ROWS):
+    for block in blocks:
         steps = np.rint(rows[block] / scale).clip(-(2.0**62), 2.0**62).astype(np.int64)
         hashes[block] = (steps.view(np.uint64) * factors).sum(axis=1, dtype=np.uint64)
     order = np.argsort(hashes, kind="stable")

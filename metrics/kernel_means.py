@@ -4,24 +4,27 @@ What they are for is in :mod:`t2av_bench.metrics.kernel`.
 
 Arithmetic
 ----------
-In float64, in blocks of 1024 x 1024 kernel values that one matrix product gives the exponents of, so that memory beyond
-the input is one copy of a side, and blocks. Rows are centred first, so that
-their distance from the origin costs no digits. (float32 blocks would be little faster. Their error is 8e-11 on 20,000
-rows of 128 dimensions, but grows with the distance of rows from each other.)
+In float64, in blocks of 1024 x 1024 kernel values that one matrix product gives the exponents of. Memory beyond the
+input is a few blocks, and the input may be a file: four blocks of the one set are held while those of the other are
+read. Rows are centred first, so that their distance from the origin costs no digits. (float32 blocks would be little
+faster. Their error is 8e-11 on 20,000 rows of 128 dimensions, but grows with the distance of rows from each other.)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.metrics.distances import row_blocks
+from t2av_bench.metrics.distances import Rows, StoredRows, mean_row, row_blocks
 from t2av_bench.metrics.stats import Float64Array
 
 Places = npt.NDArray[np.intp]
 _BLOCK = 1024  # rows and columns of a block: 8 MB, which stays in the processor's cache
+_HELD = 4  # blocks of the one set that every block of the other is read once for
+_CLIPS = 256  # clips whose rows are read at once
 
 
 class Shares(NamedTuple):
@@ -60,22 +63,25 @@ class PairMean(NamedTuple):
         return found
 
 
-def mean_within(rows: Float64Array, bandwidth: float, ids: Places | None, share: Float64Array) -> PairMean:
+def mean_within(rows: Rows, bandwidth: float, ids: Places | None, share: Float64Array) -> PairMean:
     """Mean kernel value of different rows of a set."""
-    right = _factors(rows, rows.mean(axis=0), bandwidth)
+    factors = _Factors(rows, mean_row(rows), bandwidth)
     sums, pairs = np.zeros(share.shape), share.sum(axis=0) - share
     blocks = list(row_blocks(len(rows), _BLOCK))
-    for number, first in enumerate(blocks):
-        left = _turned(right[first])
-        for second in blocks[number:]:
-            kernel = _kernel(left, right[second])
-            if first == second:
-                np.fill_diagonal(kernel, 0.0)
-            else:
-                sums[second] += kernel.T @ share[first]
-            sums[first] += kernel @ share[second]
-    for own in [] if ids is None else _members(ids, ids.max() + 1):
-        kernel = _kernel(_turned(right[own]), right[own])
+    for start in range(0, len(blocks), _HELD):
+        held = [(first, _turned(factors[first])) for first in blocks[start : start + _HELD]]
+        for number, second in enumerate(blocks[start:]):
+            right = factors[second]
+            for first, left in held[: number + 1]:
+                kernel = _kernel(left, right)
+                if first == second:
+                    np.fill_diagonal(kernel, 0.0)
+                else:
+                    sums[second] += kernel.T @ share[first]
+                sums[first] += kernel @ share[second]
+    members = [] if ids is None else _members(ids, ids.max() + 1)
+    for own, right in zip(members, _by_clip(factors, members), strict=True):
+        kernel = _kernel(_turned(right), right)
         np.fill_diagonal(kernel, 0.0)
         sums[own] -= kernel @ share[own]
         pairs[own] -= share[own].sum(axis=0) - share[own]
@@ -83,27 +89,41 @@ def mean_within(rows: Float64Array, bandwidth: float, ids: Places | None, share:
 
 
 def means_between(
-    x: Float64Array, y: Float64Array, bandwidth: float, ids: tuple[Places, Places] | None, shares: Shares
+    x: Rows, y: Rows, bandwidth: float, ids: tuple[Places, Places] | None, shares: Shares
 ) -> tuple[PairMean, PairMean]:
     """Mean kernel value of rows of two sets, by the rows of either."""
-    centre = x.mean(axis=0)  # where rows lie that have a kernel value above zero
-    right = _factors(y, centre, bandwidth)
+    centre = mean_row(x)  # where rows lie that have a kernel value above zero
+    x_factors, y_factors = _Factors(x, centre, bandwidth), _Factors(y, centre, bandwidth)
     x_mean = PairMean(np.zeros(shares.x.shape), np.tile(shares.y.sum(axis=0), (len(x), 1)))
     y_mean = PairMean(np.zeros(shares.y.shape), np.tile(shares.x.sum(axis=0), (len(y), 1)))
-    for first in row_blocks(len(x), _BLOCK):
-        left = _turned(_factors(x[first], centre, bandwidth))
+    blocks = list(row_blocks(len(x), _BLOCK))
+    for start in range(0, len(blocks), _HELD):
+        held = [(first, _turned(x_factors[first])) for first in blocks[start : start + _HELD]]
         for second in row_blocks(len(y), _BLOCK):
-            kernel = _kernel(left, right[second])
-            x_mean.sums[first] += kernel @ shares.y[second]
-            y_mean.sums[second] += kernel.T @ shares.x[first]
-    clips_n = 0 if ids is None else max(side.max() for side in ids) + 1
-    for own, others in zip(*(_members(side, clips_n) for side in ids or ()), strict=True):
-        kernel = _kernel(_turned(_factors(x[own], centre, bandwidth)), right[others])
+            right = y_factors[second]
+            for first, left in held:
+                kernel = _kernel(left, right)
+                x_mean.sums[first] += kernel @ shares.y[second]
+                y_mean.sums[second] += kernel.T @ shares.x[first]
+    if ids is None:
+        return x_mean, y_mean
+    clips_n = max(side.max() for side in ids) + 1
+    x_members, y_members = (_members(side, clips_n) for side in ids)
+    rows = zip(_by_clip(x_factors, x_members), _by_clip(y_factors, y_members), strict=True)
+    for own, others, (left, right) in zip(x_members, y_members, rows, strict=True):
+        kernel = _kernel(_turned(left), right)
         x_mean.sums[own] -= kernel @ shares.y[others]
         y_mean.sums[others] -= kernel.T @ shares.x[own]
         x_mean.pairs[own] -= shares.y[others].sum(axis=0)
         y_mean.pairs[others] -= shares.x[own].sum(axis=0)
     return x_mean, y_mean
+
+
+def _by_clip(rows: StoredRows, members: Sequence[Places]) -> Iterator[Float64Array]:
+    """Yield the rows of each clip."""
+    for first in range(0, len(members), _CLIPS):
+        some = members[first : first + _CLIPS]
+        yield from np.split(rows[np.concatenate(some)], np.cumsum([len(places) for places in some])[:-1])
 
 
 def _members(ids: Places, clips_n: int) -> list[Places]:
@@ -112,13 +132,22 @@ def _members(ids: Places, clips_n: int) -> list[Places]:
     return np.split(np.argsort(ids, kind="stable"), bounds)
 
 
-def _factors(rows: Float64Array, centre: Float64Array, bandwidth: float) -> Float64Array:
+class _Factors(StoredRows):
     """Rows so extended that one matrix product, with :func:`_turned` ones on the left, gives the kernel's exponents.
 
-    With u = (x - centre) / √2σ the exponent is 2 u·v - |u|² - |v|².
+    With u = (x - centre) / √2σ the exponent is 2 u·v - |u|² - |v|². They are made when asked for.
     """
-    units = (rows - centre) / (np.sqrt(2.0) * bandwidth)
-    return np.hstack([units, np.ones((len(rows), 1)), -np.square(units).sum(axis=1, keepdims=True)])
+
+    def __init__(self, rows: Rows, centre: Float64Array, bandwidth: float) -> None:
+        self._rows, self._centre, self._unit = rows, centre, np.sqrt(2.0) * bandwidth
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self._rows), self._rows.shape[1] + 2
+
+    def __getitem__(self, places: slice | Places) -> Float64Array:
+        units = (self._rows[places] - self._centre) / self._unit
+        return np.hstack([units, np.ones((len(units), 1)), -np.square(units).sum(axis=1, keepdims=True)])
 
 
 def _turned(factors: Float64Array) -> Float64Array:

@@ -82,8 +82,8 @@ class Pairs(NamedTuple):
 class RePairing:
     """Random pairings of every clip's sound with the condition of another clip.
 
-    Sounds are added a few clips at a time and not kept; conditions are, at most 64 axes of them: 90 MB for 177,000
-    windows.
+    Sounds are added a few clips at a time and not kept; conditions must stay within reach, at most 64 axes of them: 90
+    MB for 177,000 windows, which may lie in a file.
 
     Parameters
     ----------

@@ -39,9 +39,10 @@ from t2av_bench.files import hash_stream, reading, remove_leftovers, replacing
 Float32Array = npt.NDArray[np.float32]
 
 _CHECKSUM_BYTES = 4
-MEMORY_BYTES = 64 << 20
-"""How much of the entries a cache keeps in memory. All of a few thousand clips with small features; more would let the
-memory of a run grow with its clips, for files that the operating system keeps at hand anyway."""
+MEMORY_BYTES = 8 << 20
+"""How much of the entries a cache keeps in memory: all of a thousand clips with small features. Every pass goes over
+all clips in one order, so of a set that does not fit, nothing is there when it is asked for again; more would only let
+the memory of a run grow with its clips, for files that the operating system keeps at hand anyway."""
 
 
 class EmbeddingCache:

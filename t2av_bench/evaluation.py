@@ -15,6 +15,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -34,6 +35,7 @@ from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.references import PackCache, PackReferences, open_for, packed_choices
 from t2av_bench.planning import (
     MediaReferences,
+    PlannedClips,
     References,
     all_jobs,
     caption_problems,
@@ -198,13 +200,16 @@ def evaluate(
     problems += checked.problems
 
     scored = _settle(clips, problems, on_error)
-    jobs = [clip_jobs(clip, references, matching, checked, extractors, captions or {}) for clip in scored]
+    plan = partial(
+        clip_jobs, references=references, matching=matching, checked=checked, extractors=extractors,
+        captions=captions or {},
+    )  # fmt: skip
+    jobs = PlannedClips(scored, plan)
     failures = embed_everywhere(all_jobs(jobs), station, processes)
     if failures:
         problems += extraction_problems(jobs, failures)
         scored = _settle(clips, problems, on_error)
-        kept = {clip.clip_id for clip in scored}
-        jobs = [job for job in jobs if job.clip_id in kept]
+        jobs = PlannedClips(scored, plan)
 
     dim = sum(extractor.dim for extractor in extractors.values())
     with few_threads_for_small_matrices(dim, processes.local_n), large_matrices_on(processes.device(device), dim):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, overload
 
 from t2av_bench.cache import EmbeddingCache, entry_key, text_sha256
 from t2av_bench.errors import Problem
@@ -171,16 +171,44 @@ def clip_jobs(
     return ClipJobs(clip.clip_id, references.jobs(clip, checked, extractors), side)
 
 
-def all_jobs(clips: Sequence[ClipJobs]) -> list[EmbeddingJob]:
-    """List the jobs clip by clip, without what is stored already.
+class PlannedClips(Sequence[ClipJobs]):
+    """The jobs of each clip, made whenever they are asked for: held, they would take some 3 KB a clip.
+
+    Parameters
+    ----------
+    clips
+        Those that are scored.
+    plan
+        Returns a clip's jobs, always the same: :func:`clip_jobs` of everything but the clip.
+    """
+
+    def __init__(self, clips: Sequence[Clip], plan: Callable[[Clip], ClipJobs]) -> None:
+        self._clips, self._plan = clips, plan
+
+    def __len__(self) -> int:
+        return len(self._clips)
+
+    @overload
+    def __getitem__(self, place: int) -> ClipJobs: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[ClipJobs]: ...
+    def __getitem__(self, place: int | slice) -> ClipJobs | Sequence[ClipJobs]:
+        if isinstance(place, slice):
+            return PlannedClips(self._clips[place], self._plan)
+        return self._plan(self._clips[place])
+
+
+def all_jobs(clips: Iterable[ClipJobs]) -> Iterator[EmbeddingJob]:
+    """Yield the jobs clip by clip, without what is stored already.
 
     What is of one file stands together, and all networks have work from the start.
     """
-    jobs = [job for clip in clips for side in (clip.reference, clip.generated) for job in side.values()]
-    return [job for job in jobs if not job.stored]
+    for clip in clips:
+        for side in (clip.reference, clip.generated):
+            yield from (job for job in side.values() if not job.stored)
 
 
-def extraction_problems(clips: Sequence[ClipJobs], failures: dict[str, str]) -> list[Problem]:
+def extraction_problems(clips: Iterable[ClipJobs], failures: dict[str, str]) -> list[Problem]:
     """Turn failures of the extraction, by cache key, into problems of their clips."""
     return [
         Problem(clip.clip_id, "unreadable", str(job.source.path), failures[job.key])

@@ -20,6 +20,7 @@ from t2av_bench.manifests import Clip
 from t2av_bench.metrics import METRICS, Balance, JointStats, MetricSpec
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.models.extractors import Extractor
+from t2av_bench.scratch import RowFile
 
 Float32Array = npt.NDArray[np.float32]
 JOINT_BLOCKS = ("audio", "video", "text")
@@ -190,10 +191,12 @@ class ClipSet:
         known: Value = self._known[key]
         return known
 
-    def balanced(
-        self, score: str, blocks: Sequence[str], *, generated: bool
-    ) -> tuple[Float64Array, npt.NDArray[np.intp]]:
-        """Return balanced joint rows of one side (rows, d), projected clip by clip, and the place of each row's clip.
+    def stored(self, part: str) -> tuple[RowFile, RowFile]:
+        """Return one part of both sides, all clips below each other (rows, dim), each side in a file."""
+        return self._filed([part], lambda parts: parts[part])
+
+    def balanced(self, score: str, blocks: Sequence[str]) -> tuple[RowFile, RowFile]:
+        """Return balanced joint rows of both sides (rows, d), projected clip by clip, each side in a file.
 
         Raises
         ------
@@ -202,12 +205,18 @@ class ClipSet:
         """
         balance = self.fitted_balance
         balance.check(score, blocks)
-        joint, places = [], []
-        for place, arrays in enumerate(self.arrays(blocks)):
-            side = arrays.generated if generated else arrays.reference
-            joint.append(np.concatenate([side[block] @ balance.maps[block] for block in blocks], axis=1))
-            places.append(np.full(len(joint[-1]), place))
-        return np.concatenate(joint), np.concatenate(places)
+        return self._filed(
+            blocks, lambda parts: np.concatenate([parts[block] @ balance.maps[block] for block in blocks], axis=1)
+        )
+
+    def _filed(
+        self, parts: Sequence[str], joined: Callable[[Mapping[str, Float32Array]], npt.NDArray[Any]]
+    ) -> tuple[RowFile, RowFile]:
+        sides = RowFile(), RowFile()
+        for arrays in self.arrays(parts):
+            sides[0].append(joined(arrays.reference))
+            sides[1].append(joined(arrays.generated))
+        return sides
 
     @cached_property
     def fitted_balance(self) -> Balance:

@@ -22,11 +22,13 @@ class KernelScore(SetMeasure):
 
     def measure(self, clips: ClipSet, seed: int) -> SetValue:
         """Measure both sets; the contributions of clips follow from the influence of every window."""
-        reference, reference_places = self._rows(clips, generated=False)
-        generated, generated_places = self._rows(clips, generated=True)
-        places = reference_places, generated_places
+        if self.spec.blocks == ("audio",):
+            reference, generated = clips.stored("audio")
+        else:
+            reference, generated = clips.balanced(self.name, self.spec.blocks)
+        places = reference.places, generated.places
         halves = halves_of([clip_number(clip.clip_id) for clip in clips.clips], seed)
-        by_row = None if halves is None else (halves[reference_places], halves[generated_places])
+        by_row = None if halves is None else (halves[places[0]], halves[places[1]])
         found = kernel_distance(reference, generated, seed=seed, clips=places, halves=by_row)
         contributions = _clip_contributions(found.influence, places, len(clips))
         own_half = None if found.own_half is None else _clip_contributions(found.own_half, places, len(clips))
@@ -38,11 +40,6 @@ class KernelScore(SetMeasure):
         if found.seed is not None:
             settings["bandwidth_seed"] = found.seed
         return SetValue(found.value, len(reference), contributions, settings, own_half=own_half)
-
-    def _rows(self, clips: ClipSet, *, generated: bool) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.intp]]:
-        if self.spec.blocks == ("audio",):
-            return clips.stacked("audio", generated=generated)
-        return clips.balanced(self.name, self.spec.blocks, generated=generated)
 
 
 def _clip_contributions(

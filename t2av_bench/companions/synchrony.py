@@ -35,6 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.companions.base import ClipArrays, ClipMeasure, ClipSet, Float32Array, Ratio, Undefined
+from t2av_bench.metrics.distances import mean_row, row_blocks
 from t2av_bench.metrics.envelopes import best_offset, correlation_by_offset, peak_confidence, resampled
 from t2av_bench.metrics.onsets import OnsetScores, count_matches, onset_scores
 from t2av_bench.metrics.peaks import motion_peaks, onset_times
@@ -42,12 +43,15 @@ from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import contributions_stderr
 from t2av_bench.models.extractors.motion_energy import MotionEnergyExtractor
 from t2av_bench.models.extractors.onset_strength import OnsetStrengthExtractor
+from t2av_bench.scratch import RowFile
 
 SOUND_HZ, PICTURE_HZ = OnsetStrengthExtractor.rate_hz, MotionEnergyExtractor.rate_hz
 ONSET_TOLERANCE_S = 0.1
 EVENT_TOLERANCE_S = 0.05
 MAX_OFFSET_S = 1.0
 _BOOTSTRAPS_N = 200
+_DRAWN_N = 25  # bootstraps, a divisor of their number, and clips, that are in memory at once
+_BLOCK_CLIPS = 1024
 
 
 def _onsets(rows: Float32Array) -> Float64Array:
@@ -198,12 +202,12 @@ class EnvelopeOffsetScore(PairedWithPicture):
 
     def controls(self, clips: ClipSet, seed: int) -> dict[str, Any]:
         """Return the controls, and the set's signed offset with error and confidence, of both sides' sound."""
-        curves: tuple[list[Float64Array], list[Float64Array]] = ([], [])
+        curves = RowFile(), RowFile()
         for arrays in clips.arrays([self.picture, self.sound]):
             for found, side in zip(curves, (arrays.reference, arrays.generated), strict=True):
                 curve = self._curve(arrays.reference[self.picture], side[self.sound])
                 if not isinstance(curve, Undefined):
-                    found.append(curve)
+                    found.append(curve[None])
         real = {f"reference_{name}": value for name, value in _signed(curves[0], seed).items()}
         return {**_signed(curves[1], seed), **super().controls(clips, seed), **real}
 
@@ -268,17 +272,21 @@ def _summary(control: str, found: Sequence[Ratio | Undefined]) -> dict[str, Any]
     return summary
 
 
-def _signed(curves: Sequence[Float64Array], seed: int) -> dict[str, Any]:
+def _signed(curves: RowFile, seed: int) -> dict[str, Any]:
     """Offset at which the mean of the curves is largest, its bootstrap standard error over clips, its confidence."""
-    if not curves:
+    n = len(curves)
+    if n == 0:
         return {}
-    stacked = np.stack(curves)
-    found = best_offset(stacked.mean(axis=0), rate=SOUND_HZ)
+    found = best_offset(mean_row(curves), rate=SOUND_HZ)
     rng = np.random.default_rng(seed)
-    weights = rng.multinomial(len(stacked), np.full(len(stacked), 1 / len(stacked)), size=_BOOTSTRAPS_N)
-    offsets = np.argmax(weights @ stacked, axis=1) / SOUND_HZ
+    offsets: list[float] = []
+    # A few at a time: there is a weight for each clip.
+    for _ in range(_BOOTSTRAPS_N // _DRAWN_N):
+        weights = rng.multinomial(n, np.full(n, 1 / n), size=_DRAWN_N)
+        sums = sum(weights[:, block] @ curves[block] for block in row_blocks(n, _BLOCK_CLIPS))
+        offsets.extend(np.argmax(sums, axis=1) / SOUND_HZ)
     return {
         "signed_offset_s": found.offset,
-        "signed_offset_stderr_s": float(offsets.std(ddof=1)),
+        "signed_offset_stderr_s": float(np.std(offsets, ddof=1)),
         "confidence": found.confidence,
     }

@@ -13,7 +13,7 @@ which: what the first process cannot read afterwards, the others send it, a boun
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from t2av_bench.distributed.station import Order, Station, default_workers, orde
 from t2av_bench.distributed.team import Processes
 from t2av_bench.errors import MediaError
 from t2av_bench.extraction.checking import CheckReport, FileNeed, check_files, is_known, united
-from t2av_bench.extraction.embedding import EmbeddingJob, embed_missing
+from t2av_bench.extraction.embedding import EmbeddingJob, embed_missing, missing_jobs
 from t2av_bench.models.extractors.network import import_torch
 
 __all__ = [
@@ -81,7 +81,7 @@ def check_everywhere(needs: Sequence[FileNeed], station: Station, processes: Pro
     return united(reports, needs)
 
 
-def embed_everywhere(jobs: Sequence[EmbeddingJob], station: Station, processes: Processes) -> dict[str, str]:
+def embed_everywhere(jobs: Iterable[EmbeddingJob], station: Station, processes: Processes) -> dict[str, str]:
     """Embed what is not in the cache as ``embed_missing`` does, in every process a share.
 
     Afterwards the first process's cache holds everything.
@@ -93,8 +93,7 @@ def embed_everywhere(jobs: Sequence[EmbeddingJob], station: Station, processes: 
     """
     if processes.n == 1:
         return _embed(station, jobs)
-    cache = station.cache
-    missing = [job for job in {job.key: job for job in jobs}.values() if not cache.holds(job.key, job.shape)]
+    missing = missing_jobs(jobs, station.cache)
     if not missing:
         return {}
     orders = [order_of(job) for job in missing]
@@ -167,7 +166,7 @@ def _check(station: Station, needs: Sequence[FileNeed]) -> CheckReport:
     )
 
 
-def _embed(station: Station, jobs: Sequence[EmbeddingJob]) -> dict[str, str]:
+def _embed(station: Station, jobs: Iterable[EmbeddingJob]) -> dict[str, str]:
     return embed_missing(
         jobs,
         station.cache,

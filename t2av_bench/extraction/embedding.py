@@ -67,8 +67,17 @@ class EmbeddingJob:
         return self.extractor.rows_n(self.source.duration_s), self.extractor.dim
 
 
+def missing_jobs(jobs: Iterable[EmbeddingJob], cache: EmbeddingCache) -> list[EmbeddingJob]:
+    """Return the jobs whose embeddings are not in the cache, one of each key, in their order."""
+    missing: dict[str, EmbeddingJob] = {}
+    for job in jobs:
+        if job.key not in missing and not cache.holds(job.key, job.shape):
+            missing[job.key] = job
+    return list(missing.values())
+
+
 def embed_missing(
-    jobs: Sequence[EmbeddingJob], cache: EmbeddingCache, *, batch_size: int, num_workers: int, progress: bool
+    jobs: Iterable[EmbeddingJob], cache: EmbeddingCache, *, batch_size: int, num_workers: int, progress: bool
 ) -> dict[str, str]:
     """Embed every job whose embeddings are not in the cache.
 
@@ -82,11 +91,10 @@ def embed_missing(
     CacheError
         Before any work if the cache cannot be written, or as soon as that happens; what is in it stays.
     """
-    missing = [job for job in {job.key: job for job in jobs}.values() if not cache.holds(job.key, job.shape)]
-    if not missing:
+    passes, clips = _plan(missing_jobs(jobs, cache))
+    if not clips:
         return {}
     cache.check_writable()
-    passes, clips = _plan(missing)
     loaded = _loaded(passes, clips, num_workers)
     failures: dict[str, str] = {}
     with (

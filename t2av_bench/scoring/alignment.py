@@ -2,7 +2,8 @@
 
 Their zero point is measured: the mean of a few random pairings of whole clips (:mod:`t2av_bench.metrics.pairing`). That
 needs each clip's rows, not only the statistics of all, so two more passes over the cache are made, in balanced
-coordinates: one that keeps the conditions (at most 64 axes), and one that puts each sound with those of other clips.
+coordinates: one that writes the conditions (at most 64 axes) to a file, and one that puts each sound with those of
+other clips.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from t2av_bench.protocol import Protocol
 from t2av_bench.results import Score
 from t2av_bench.scoring.contributions import BATCH_CLIPS
 from t2av_bench.scoring.distances import ClipJobs, Float32Array, Scored, SideStats, clip_rows
+from t2av_bench.scratch import RowFile
 
 
 def with_indices(
@@ -96,14 +98,17 @@ def _re_pairings(
     seed: int,
 ) -> dict[str, RePairing]:
     """Pair the generated sounds with the conditions of other clips, for every index."""
-    conditions: dict[str, list[Float64Array]] = {spec.name: [] for spec in specs}
+    conditions = {spec.name: RowFile() for spec in specs}
     for clip in clips:
         rows = _generated_rows(clip, {block for spec in specs for block in spec.blocks}, cache, protocol)
         for spec in specs:
             block = spec.blocks[1]
             conditions[spec.name].append(_projected(rows[block], balance.maps[block]))
     audio_dim = balance.maps["audio"].shape[1]
-    found = {spec.name: RePairing(conditions[spec.name], audio_dim, block=spec.blocks[1], seed=seed) for spec in specs}
+    found = {
+        spec.name: RePairing(conditions[spec.name].by_clip, audio_dim, block=spec.blocks[1], seed=seed)
+        for spec in specs
+    }
     for first in range(0, len(clips), BATCH_CLIPS):
         sounds = [
             _generated_rows(clip, {"audio"}, cache, protocol)["audio"] @ balance.maps["audio"]
@@ -122,7 +127,7 @@ def _generated_rows(
 
 
 def _projected(rows: Float32Array, matrix: Float64Array) -> Float64Array:
-    """Return balanced rows; those of a caption, which are all the same, without taking memory for each."""
+    """Return balanced rows; those of a caption, which are all the same, are multiplied once."""
     if (rows == rows[:1]).all():
         return np.broadcast_to(rows[:1] @ matrix, (len(rows), matrix.shape[1]))
     return np.asarray(rows @ matrix)

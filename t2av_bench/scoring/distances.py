@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -90,14 +90,21 @@ def _mean_row(rows: Float32Array) -> Float32Array:
     return mean
 
 
-def gather(clips: Sequence[ClipJobs], cache: EmbeddingCache, protocol: Protocol, *, generated: bool) -> SideStats:
-    """Accumulate the statistics of one side over all clips, in their order."""
+def gather(
+    clips: Sequence[ClipJobs],
+    cache: EmbeddingCache,
+    protocol: Protocol,
+    *,
+    generated: bool,
+    places: Iterable[int] | None = None,
+) -> SideStats:
+    """Accumulate the statistics of one side over all clips, or over those at some places, in their order."""
     dims = {part: job.extractor.dim for part, job in clips[0].reference.items()}
     joint_dims = {part: dims[part] for part in JOINT_PARTS if part in dims}
     joint = JointStats(joint_dims) if "audio" in joint_dims else None
     clip_audio = JointStats({"clip_audio": dims["clip_audio"]}) if "clip_audio" in dims else None
-    for clip in clips:
-        rows = clip_rows(frechet_jobs(clip, generated), cache, protocol.pooling)
+    for place in range(len(clips)) if places is None else places:
+        rows = clip_rows(frechet_jobs(clips[place], generated), cache, protocol.pooling)
         if clip_audio is not None:
             clip_audio.update(clip_audio=rows.pop("clip_audio"))
         if joint is not None:
@@ -135,10 +142,10 @@ class GroupedStats:
         generated: bool,
     ) -> GroupedStats:
         """Accumulate the statistics of one side over the clips of every group (:func:`gather`)."""
-        members = [
-            [clips[i] for i in np.flatnonzero(assigned == group).tolist()] for group in range(assigned.max() + 1)
+        groups = [
+            gather(clips, cache, protocol, generated=generated, places=np.flatnonzero(assigned == group).tolist())
+            for group in range(assigned.max() + 1)
         ]
-        groups = [gather(chosen, cache, protocol, generated=generated) for chosen in members]
         halves = [_united(groups[::2]), _united(groups[1::2])] if len(groups) > 1 else groups
         return cls(groups, halves, _united(halves))
 

@@ -16,13 +16,14 @@ from t2av_bench.companions.peers import measures_of
 from t2av_bench.companions.scores import cached_clips, score_companions
 from t2av_bench.companions.synchrony import shuffled_note
 from t2av_bench.manifests import Clip
+from t2av_bench.metrics import Balance
 from t2av_bench.metrics.groups import clip_number, grouped_by_number
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.protocol import Protocol
 from t2av_bench.results import Score
 from t2av_bench.scoring.alignment import with_indices
-from t2av_bench.scoring.contributions import clip_contributions, with_stderr
+from t2av_bench.scoring.contributions import ClipContributions, clip_contributions, with_stderr
 from t2av_bench.scoring.distances import ClipJobs, GroupedStats, sample_notes, score_all
 from t2av_bench.scoring.uncertainty import Uncertainty, groups_wanted, half_maps, uncertainty_notes, with_bias
 
@@ -77,7 +78,37 @@ def score_clips(
     uncertainty, seed
         As in :func:`t2av_bench.evaluate`.
     """
-    groups = grouped_by_number([clip_number(job.clip_id) for job in jobs], groups_wanted(uncertainty), seed)
+    distances = _score_distances(clips, jobs, cache, choices, uncertainty, seed)
+    clip_set = cached_clips(clips, jobs, cache, choices.pooling, distances.balance, events)
+    companions = score_companions(choices.metrics, clip_set, seed, extractors, measures=measures_of(choices))
+    return Scorecard(
+        choices.in_order(distances.scores, companions.scores),
+        choices.in_order(distances.absent, companions.absent),
+        choices.in_order(distances.contributions.whole, companions.contributions),
+        choices.in_order(distances.contributions.own_half, companions.own_half),
+        companions.clip_values,
+    )
+
+
+class _Distances(NamedTuple):
+    """Fréchet scores and indices with their errors, and what remains of how they came about."""
+
+    scores: dict[str, Score]
+    absent: dict[str, str]
+    contributions: ClipContributions
+    balance: Balance | None
+
+
+def _score_distances(
+    clips: Sequence[Clip],
+    jobs: Sequence[ClipJobs],
+    cache: EmbeddingCache,
+    choices: Protocol,
+    uncertainty: Uncertainty,
+    seed: int,
+) -> _Distances:
+    """Compute what comes of the statistics; these, and the influence functions, are let go of at the end."""
+    groups = grouped_by_number([clip_number(clip.clip_id) for clip in clips], groups_wanted(uncertainty), seed)
     reference = GroupedStats.gather(jobs, cache, choices, groups, generated=False)
     generated = GroupedStats.gather(jobs, cache, choices, groups, generated=True)
     sides = reference.whole, generated.whole
@@ -87,15 +118,7 @@ def score_clips(
     judged = with_bias(plain.scores, (reference, generated), plain.balance, uncertainty, seed)
     halves = half_maps(plain, (reference, generated), groups, uncertainty)
     found = clip_contributions(jobs, cache, choices.pooling, sides, plain, halves)
-    clip_set = cached_clips(clips, jobs, cache, choices.pooling, plain.balance, events)
-    companions = score_companions(choices.metrics, clip_set, seed, extractors, measures=measures_of(choices))
-    return Scorecard(
-        choices.in_order(with_stderr(judged, found), companions.scores),
-        choices.in_order(plain.absent, companions.absent),
-        choices.in_order(found.whole, companions.contributions),
-        choices.in_order(found.own_half, companions.own_half),
-        companions.clip_values,
-    )
+    return _Distances(with_stderr(judged, found), plain.absent, found, plain.balance)
 
 
 def score_notes(scores: dict[str, Score]) -> list[str]:

@@ -1,0 +1,94 @@
+"""Rows of many clips in a temporary file: what a score must go through again and again does not fill the memory.
+
+A block comes back from the operating system's own memory in a fraction of the time that any score takes over it. The
+file has no name, lies where temporary files do (``TMPDIR``), and is gone with the object or the process.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import weakref
+from array import array
+from collections.abc import Sequence
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+from t2av_bench.errors import T2AVBenchError
+from t2av_bench.metrics.distances import StoredRows
+from t2av_bench.metrics.stats import Float64Array
+
+
+class RowFile(StoredRows):
+    """Rows of one width, appended clip by clip and read back by block, by place or by clip."""
+
+    def __init__(self) -> None:
+        self._dim = 0
+        self._bounds = array("q", [0])  # where each clip's rows begin
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
+        weakref.finalize(self, self._file.close)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, dim)."""
+        return self._bounds[-1], self._dim
+
+    @property
+    def places(self) -> npt.NDArray[np.intp]:
+        """Number of each row's clip, shape (rows,)."""
+        bounds = np.array(self._bounds, dtype=np.intp)
+        return np.repeat(np.arange(len(bounds) - 1), bounds[1:] - bounds[:-1])
+
+    @property
+    def by_clip(self) -> Sequence[Float64Array]:
+        """The rows of each clip."""
+        return _ClipRows(self, self._bounds)
+
+    def append(self, rows: Float64Array) -> None:
+        """Add one clip's rows, shape (n, dim).
+
+        Raises
+        ------
+        T2AVBenchError
+            If the file cannot be written.
+        """
+        self._dim = rows.shape[1]
+        try:
+            self._file.write(np.ascontiguousarray(rows, dtype=np.float64).data)
+            self._file.flush()
+        except OSError as error:
+            raise T2AVBenchError(
+                f"{tempfile.gettempdir()}: must have room for temporary files ({error.strerror or error}); choose"
+                " another folder with the environment variable TMPDIR"
+            ) from error
+        self._bounds.append(self._bounds[-1] + len(rows))
+
+    def __getitem__(self, places: slice | npt.NDArray[np.intp]) -> Float64Array:
+        if isinstance(places, slice):
+            start, stop, _ = places.indices(len(self))
+            return self._read(start, stop)
+        ends = np.flatnonzero(np.diff(places) != 1) + 1
+        return np.concatenate([self._read(int(run[0]), int(run[-1]) + 1) for run in np.split(places, ends)])
+
+    def _read(self, start: int, stop: int) -> Float64Array:
+        rows = np.empty((stop - start, self._dim))
+        self._file.seek(8 * self._dim * start)
+        self._file.readinto(rows.data)
+        return rows
+
+
+class _ClipRows(Sequence[Float64Array]):
+    def __init__(self, rows: RowFile, bounds: array[int]) -> None:
+        self._rows, self._bounds = rows, bounds
+
+    def __len__(self) -> int:
+        return len(self._bounds) - 1
+
+    @overload
+    def __getitem__(self, number: int) -> Float64Array: ...
+    @overload
+    def __getitem__(self, number: slice) -> Sequence[Float64Array]: ...
+    def __getitem__(self, number: int | slice) -> Float64Array | Sequence[Float64Array]:
+        assert not isinstance(number, slice)  # nobody takes several
+        return self._rows[self._bounds[number] : self._bounds[number + 1]]
