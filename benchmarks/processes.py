@@ -9,9 +9,11 @@ CPU. The two are run in turn; medians count. The two scores must be the same bit
 With two processes torch is imported three times, once by torchrun itself, and only one of them scores: some seconds
 whatever the size. So the ratio of a short run is that of starting, and the usual 400 files are meant to see past it.
 Both are also run over 64 files; the second ratio is of what all files take longer than those, and so free of the start.
+Only an idle machine compares the two fairly: torchrun gives its processes sessions of their own, and Linux shares a
+busy processor out by session.
 
 With --costs: the time of one core that each extractor takes per second of media, on a clip of the mini world. These are
-the figures by which work is shared out (`t2av_bench/shares.py`).
+the figures by which work is shared out (`t2av_bench/distributed/shares.py`).
 """
 
 from __future__ import annotations
