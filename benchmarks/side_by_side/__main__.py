@@ -3,7 +3,7 @@
     pip install -e '.[bench]'
     pip install --no-deps frechet-audio-distance      # left out of the table if it is not there
     python benchmarks/side_by_side [--only fad,frechet,c3d,processes] [--json]
-    python benchmarks/side_by_side --files 20 --process-clips 4 --runs 1          # a quick try
+    python benchmarks/side_by_side --files 20 --process-clips 40 --runs 1         # a quick try
     python benchmarks/side_by_side --show                       # the table of the results that are there
 
 frechet-audio-distance is installed without its dependencies because one of them, for CLAP, wants NumPy below 2; its
@@ -58,8 +58,10 @@ def parsed() -> argparse.Namespace:
             parser.error(f"there is no part {name!r}; there are {', '.join(PARTS)}")
     if min(chosen.files, chosen.peer_files) < 4 or chosen.files % 2 or chosen.peer_files % 2:
         parser.error("--files and --peer-files must be even and at least 4: half of them are the reference")
-    if min(chosen.clips, chosen.process_clips, chosen.runs) < 1 or chosen.seconds < 1.0:
-        parser.error("--clips, --process-clips, --runs and --seconds must be at least 1")
+    if min(chosen.clips, chosen.runs) < 1 or chosen.seconds < 1.0:
+        parser.error("--clips, --runs and --seconds must be at least 1")
+    if chosen.process_clips <= 32:
+        parser.error("--process-clips must be over 32: that many are run as well, to tell the start from the rest")
     chosen.peer_files = min(chosen.peer_files, chosen.files)
     return chosen
 

@@ -141,13 +141,13 @@ def check_audio(path: str | Path, start_s: float, duration_s: float) -> AudioChe
         As :func:`read_audio`. Silence, missing length and non-finite samples raise nothing.
     """
     samples, sr_hz = read_audio(path, start_s=start_s, duration_s=duration_s)
-    finite = np.isfinite(samples)
-    peak = float(np.abs(samples, where=finite, out=np.zeros_like(samples)).max(initial=0.0))
+    bad_n = _non_finite_n(samples)
+    peak = _peak(samples[np.isfinite(samples)] if bad_n else samples)
     available_s = len(samples) / sr_hz
     return AudioCheck(
         peak=peak,
         silent=peak < SILENCE_PEAK,
-        non_finite=int(finite.size - np.count_nonzero(finite)),
+        non_finite=bad_n,
         available_s=available_s,
         padded_s=_shortfall_s(len(samples), sr_hz, duration_s),
         sr_hz=sr_hz,
@@ -159,11 +159,22 @@ def _shortfall_s(samples_n: int, sr_hz: int, duration_s: float) -> float:
     return max(0, round(duration_s * sr_hz) - samples_n) / sr_hz
 
 
+def _peak(samples: npt.NDArray[np.float32]) -> float:
+    """Return the largest magnitude, without an array of all magnitudes: new memory takes longer than the comparison."""
+    return float(max(samples.max(initial=0.0), -samples.min(initial=0.0)))
+
+
+def _non_finite_n(samples: npt.NDArray[np.float32]) -> int:
+    if np.isfinite(_peak(samples)):  # a NaN anywhere makes both ends NaN
+        return 0
+    return samples.size - int(np.count_nonzero(np.isfinite(samples)))
+
+
 def _check_clip(path: Path, samples: npt.NDArray[np.float32], sr_hz: int, start_s: float, duration_s: float) -> None:
     if _shortfall_s(len(samples), sr_hz, duration_s) > TOLERANCE_S:
         available_s = len(samples) / sr_hz
         raise MediaError(path, f"has {available_s:.3f} s of sound from {start_s:.3f} s on, needed: {duration_s:.3f} s")
-    bad_n = samples.size - np.count_nonzero(np.isfinite(samples))
+    bad_n = _non_finite_n(samples)
     if bad_n:
         raise MediaError(path, f"holds {bad_n} samples that are NaN or infinite")
 

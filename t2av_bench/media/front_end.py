@@ -168,7 +168,8 @@ def _mean_of_channels(stored: Float32Array) -> Float32Array:
     total = stored[:, 0].copy()
     for channel in range(1, channels_n):
         total += stored[:, channel]
-    return np.asarray(total / np.float32(channels_n))
+    total /= np.float32(channels_n)
+    return total
 
 
 def _to_16_bits(samples: Float32Array, how: Literal["truncate", "round"]) -> Float32Array:

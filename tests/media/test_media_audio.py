@@ -201,6 +201,16 @@ def test_non_finite_samples_are_counted(tmp_path):
     assert 0.4 < found.peak <= 0.5
 
 
+@pytest.mark.parametrize(("sound", "peak"), [([0.25, -0.75], 0.75), ([0.5, -0.25], 0.5), ([-0.5, -0.25], 0.5)])
+@pytest.mark.parametrize("bad", [[], [np.nan], [-np.inf, np.nan]])
+def test_the_peak_is_the_largest_magnitude_of_what_is_finite(
+    tmp_path: Path, sound: list[float], peak: float, bad: list[float]
+):
+    soundfile.write(tmp_path / "a.wav", np.array([*sound, *bad, 0.0]), 16_000, subtype="FLOAT")
+    found = check_audio(tmp_path / "a.wav", 0, (len(sound) + len(bad) + 1) / 16_000)
+    assert (found.peak, found.non_finite) == (peak, len(bad))
+
+
 def test_silence_is_reported_and_readable(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.zeros((16_000, 2)), 16_000)
     found = check_audio(tmp_path / "a.wav", 0, 1.0)
