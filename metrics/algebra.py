@@ -162,11 +162,11 @@ class HostAlgebra:
         work, _ = linalg.lapack.dsytrd_lwork(size, lower=1)
         reduced, diagonal, beside, scales, _ = linalg.lapack.dsytrd(matrix, lower=1, lwork=int(work))
         values, vectors = linalg.eigh_tridiagonal(diagonal, beside, check_finite=False)
-        found = vectors.astype(np.float32, order="F")
         # The reflections are those of a QR decomposition of what is left of the matrix below its first row.
-        below, work = reduced[1:, :-1].astype(np.float32, order="F"), BLOCK_DIM * size
-        found[1:], _, _ = linalg.lapack.sormqr("L", "N", below, scales.astype(np.float32), found[1:], work)
-        return values, found
+        below, rest = (part.astype(np.float32, order="F") for part in (reduced[1:, :-1], vectors[1:]))
+        scales = scales.astype(np.float32)
+        rest, _, _ = linalg.lapack.sormqr("L", "N", below, scales, rest, BLOCK_DIM * size, overwrite_c=1)
+        return values, np.concatenate([vectors[:1].astype(np.float32), rest])
 
     def singular_values(self, matrix: Float64Array) -> Float64Array:
         """Return the singular values, descending."""
