@@ -53,7 +53,7 @@ class Algebra(Protocol):
     def congruence(self, lower: Float64Array, matrix: Float64Array) -> Float64Array:
         """Return lowerᵀ @ matrix @ lower for a triangular and a symmetric matrix."""
 
-    def upper_root(self, vectors: Float64Array, weights: Float64Array) -> Float64Array:
+    def upper_root(self, vectors: npt.NDArray[np.floating], weights: Float64Array) -> Float64Array:
         """Return the upper triangular U with U Uᵀ = vectors @ diag(weights) @ vectorsᵀ, or raise as Cholesky does."""
 
     def solved(self, lower: Float64Array, upper: Float64Array) -> Float64Array:
@@ -67,6 +67,9 @@ class Algebra(Protocol):
 
     def eigenvectors(self, matrix: Float64Array, leading: int | None = None) -> tuple[Float64Array, Float64Array]:
         """Return eigenvalues, ascending, and eigenvectors as columns; only the ``leading`` largest if that is given."""
+
+    def single_eigenvectors(self, matrix: Float64Array) -> tuple[Float64Array, npt.NDArray[np.floating]]:
+        """Return eigenvalues, ascending, and eigenvectors as columns that need to be right in single precision only."""
 
     def singular_values(self, matrix: Float64Array) -> Float64Array:
         """Return the singular values, descending."""
@@ -111,11 +114,13 @@ class HostAlgebra:
         found, _ = linalg.lapack.dsygst(matrix.T, lower, itype=2, lower=1)
         return np.asarray(found)
 
-    def upper_root(self, vectors: Float64Array, weights: Float64Array) -> Float64Array:
-        """Return the upper triangular root, from one triangle of the product."""
+    def upper_root(self, vectors: npt.NDArray[np.floating], weights: Float64Array) -> Float64Array:
+        """Return the upper triangular root, from one triangle of the product in the precision of the vectors."""
         # Cholesky's factor is lower triangular; of the matrix turned by half a turn it gives the upper one.
-        turned = np.multiply(vectors.T[:, ::-1], np.sqrt(weights)[:, None], order="C")
-        gram = linalg.blas.dsyrk(1.0, turned.T, lower=1)
+        scales = np.sqrt(weights).astype(vectors.dtype)
+        turned = np.multiply(vectors.T[:, ::-1], scales[:, None], order="C")
+        multiply = linalg.blas.ssyrk if vectors.dtype == np.float32 else linalg.blas.dsyrk
+        gram = multiply(1.0, turned.T, lower=1)
         lower, failed = linalg.lapack.dpotrf(gram, lower=1, clean=1, overwrite_a=1)
         if failed:
             raise np.linalg.LinAlgError(f"the leading minor of order {failed} is not positive definite")
@@ -150,6 +155,18 @@ class HostAlgebra:
             span = (len(matrix) - leading, len(matrix) - 1)
             values, vectors = linalg.eigh(matrix, subset_by_index=span, check_finite=False)
         return values, vectors
+
+    def single_eigenvectors(self, matrix: Float64Array) -> tuple[Float64Array, npt.NDArray[np.floating]]:
+        """Return eigenvalues, and eigenvectors that are carried back from a tridiagonal matrix in float32."""
+        size = len(matrix)
+        work, _ = linalg.lapack.dsytrd_lwork(size, lower=1)
+        reduced, diagonal, beside, scales, _ = linalg.lapack.dsytrd(matrix, lower=1, lwork=int(work))
+        values, vectors = linalg.eigh_tridiagonal(diagonal, beside, check_finite=False)
+        # The reflections are those of a QR decomposition of what is left of the matrix below its first row.
+        below, rest = (part.astype(np.float32, order="F") for part in (reduced[1:, :-1], vectors[1:]))
+        scales = scales.astype(np.float32)
+        rest, _, _ = linalg.lapack.sormqr("L", "N", below, scales, rest, BLOCK_DIM * size, overwrite_c=1)
+        return values, np.concatenate([vectors[:1].astype(np.float32), rest])
 
     def singular_values(self, matrix: Float64Array) -> Float64Array:
         """Return the singular values, descending."""

@@ -23,9 +23,8 @@ coverage expects 1 - 2^-k, whatever the dimension.
 
 Standard errors
 ---------------
-There are none. A score of nearest neighbours has no derivative with respect to a row, and what could stand for it is
-wrong both ways: the spread of the rows' indicators, with all balls held fixed, is too small, for coverage most; leaving
-out each row in turn gives up to twice the spread of the score (``benchmarks/companion_errors.py``).
+A score of nearest neighbours has no derivative with respect to a row, so nothing that each clip adds to it is known.
+:mod:`t2av_bench.metrics.coverage_errors` estimates its spread from scores of halves and quarters of the clips.
 
 Differences from other implementations
 --------------------------------------
@@ -41,6 +40,7 @@ et al., Reliable fidelity and diversity metrics for generative models, 2020, arX
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -94,35 +94,88 @@ def support_scores(reference: npt.ArrayLike, generated: npt.ArrayLike, *, k: int
     >>> support_scores([[0.0], [1.0], [2.0]], [[0.1], [0.2], [9.0]], k=1).precision.__round__(3)
     0.667
     """
+    x, y = centred_sides(reference, generated, k)
+    return compared(x, y, (_squared_radii(x, k), _squared_radii(y, k))).scores(k)
+
+
+def centred_sides(reference: npt.ArrayLike, generated: npt.ArrayLike, k: int) -> tuple[Float64Array, Float64Array]:
+    """Return both sides as :func:`support_scores` takes them, with the reference's mean at 0; raise as it does."""
     if k < 1:
         raise MetricError(f"`k` must be at least 1; got {k}")
     x, y = checked_sides(reference, generated, least_n=k + 1)
     centre = x.mean(axis=0)
-    x, y = x - centre, y - centre
-    x_radii, y_radii = _squared_radii(x, k), _squared_radii(y, k)
+    return x - centre, y - centre
+
+
+class Compared(NamedTuple):
+    """Whose balls hold whom.
+
+    Attributes
+    ----------
+    balls_around
+        Number of reference balls around each generated row, shape (m,).
+    inside
+        Whether each reference row is inside a generated ball, shape (n,).
+    used
+        Whether a generated row is inside the ball of each reference row, shape (n,).
+    """
+
+    balls_around: npt.NDArray[np.intp]
+    inside: npt.NDArray[np.bool_]
+    used: npt.NDArray[np.bool_]
+
+    def scores(self, k: int) -> SupportScores:
+        """Return the scores, for balls that reach to the k-th neighbour."""
+        return SupportScores(
+            precision=float(np.mean(self.balls_around > 0)),
+            recall=float(np.mean(self.inside)),
+            density=float(np.mean(self.balls_around)) / k,
+            coverage=float(np.mean(self.used)),
+            k=k,
+        )
+
+
+def compared(
+    x: Float64Array,
+    y: Float64Array,
+    radii: tuple[Float64Array, Float64Array],
+    watch: Callable[[slice, Float64Array], None] = lambda block, squared: None,
+) -> Compared:
+    """Find whose balls hold whom.
+
+    Parameters
+    ----------
+    x, y
+        Centred rows of the reference and the generated side, shapes (n, d) and (m, d).
+    radii
+        Squared radii of the rows' balls, shapes (n,) and (m,).
+    watch
+        Is shown every block of rows of ``y`` with their squared distances to all rows of ``x``, less what rounding may
+        have added to them.
+    """
+    x_radii, y_radii = radii
     x_slack, y_slack = (_SLACK * np.square(rows).sum(axis=1) for rows in (x, y))
-    balls_around_y = np.zeros(len(y), dtype=np.intp)
-    x_ball_used, x_inside = np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool)
-    for block in row_blocks(len(y), max(_BLOCK_VALUES // len(x), 1)):
+    found = Compared(np.zeros(len(y), dtype=np.intp), np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool))
+    for block in distance_blocks(len(y), len(x)):
         squared = squared_distances(y[block], x)
         squared -= x_slack + y_slack[block, None]
         in_x_ball = squared <= x_radii
-        balls_around_y[block] = in_x_ball.sum(axis=1)
-        x_ball_used |= in_x_ball.any(axis=0)
-        x_inside |= (squared <= y_radii[block, None]).any(axis=0)
-    return SupportScores(
-        precision=float(np.mean(balls_around_y > 0)),
-        recall=float(np.mean(x_inside)),
-        density=float(np.mean(balls_around_y)) / k,
-        coverage=float(np.mean(x_ball_used)),
-        k=k,
-    )
+        found.balls_around[block] = in_x_ball.sum(axis=1)
+        found.used[:] |= in_x_ball.any(axis=0)
+        found.inside[:] |= (squared <= y_radii[block, None]).any(axis=0)
+        watch(block, squared)
+    return found
+
+
+def distance_blocks(rows_n: int, others_n: int) -> Iterator[slice]:
+    """Cut rows into blocks whose distances to all of some others take 8 MB."""
+    return row_blocks(rows_n, max(_BLOCK_VALUES // others_n, 1))
 
 
 def _squared_radii(rows: Float64Array, k: int) -> Float64Array:
     """Squared distance of each row to its k-th nearest neighbour, shape (n,)."""
     radii = np.empty(len(rows))
-    for block in row_blocks(len(rows), max(_BLOCK_VALUES // len(rows), 1)):
+    for block in distance_blocks(len(rows), len(rows)):
         squared = squared_distances(rows[block], rows)
         # The row itself is at rank 0, so rank k is its k-th neighbour.
         squared.partition(k, axis=1)

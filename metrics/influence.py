@@ -19,8 +19,9 @@ inverted. So singular covariances (fewer windows than dimensions, constant featu
 the derivative within the span of the data. With fewer windows than dimensions no d x d matrix is formed. Where both
 covariances are regular, the same comes from a Cholesky factor and one eigen-decomposition, and T is triangular.
 
-From 600 dimensions on, T is kept and applied in float32: its products with all rows are most of the work. Influences
-then carry an error of about 1e-7 of a row's squared norm, at most 3e-6 of it; those of equal sets are that, not 0.
+From 600 dimensions on, T is made of eigenvectors in float32, kept and applied in float32: these and its products with
+all rows are most of the work. Eigenvalues, and with them the distance, are float64. Influences then carry an error
+of about 3e-7 of a row's squared norm, at most 3e-6 of it; those of equal sets are that, not 0.
 
 References
 ----------
@@ -213,13 +214,14 @@ def _regular_roots(reference: JointStats, generated: JointStats) -> Roots | None
     place = algebra(reference.d)
     try:
         lower = place.cholesky(reference.covariance)
+        core = place.congruence(lower, generated.covariance)
+        values, vectors = place.single_eigenvectors(core) if is_large(reference.d) else place.eigenvectors(core)
+        if values[0] <= _REGULAR * values[-1]:
+            return None
+        roots = np.sqrt(values)
+        upper = place.solved(lower, place.upper_root(vectors, roots))
     except np.linalg.LinAlgError:
         return None
-    values, vectors = place.eigenvectors(place.congruence(lower, generated.covariance))
-    if values[0] <= _REGULAR * values[-1]:
-        return None
-    roots = np.sqrt(values)
-    upper = place.solved(lower, place.upper_root(vectors, roots))
     return ((upper, "upper"), (place.inverse(upper).T, "lower")), float(roots.sum())
 
 

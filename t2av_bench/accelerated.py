@@ -58,7 +58,7 @@ class TorchAlgebra:
         factor = self._there(lower)
         return self._back(factor.T @ (self._there(matrix) @ factor))
 
-    def upper_root(self, vectors: Float64Array, weights: Float64Array) -> Float64Array:
+    def upper_root(self, vectors: npt.NDArray[np.floating], weights: Float64Array) -> Float64Array:
         """Return the upper triangular U with U Uᵀ = vectors @ diag(weights) @ vectorsᵀ, or raise as Cholesky does."""
         turned = (self._there(vectors) * self._there(weights).sqrt()).flip(0)
         return self._back(self._factor(turned @ turned.T).flip(0, 1))
@@ -82,6 +82,10 @@ class TorchAlgebra:
         values, vectors = self._torch.linalg.eigh(self._there(matrix))
         first = 0 if leading is None else len(matrix) - leading
         return self._back(values[first:]), self._back(vectors[:, first:])
+
+    def single_eigenvectors(self, matrix: Float64Array) -> tuple[Float64Array, Float64Array]:
+        """Return eigenvalues, ascending, and eigenvectors as columns, all in float64."""
+        return self.eigenvectors(matrix)
 
     def singular_values(self, matrix: Float64Array) -> Float64Array:
         """Return the singular values, descending."""

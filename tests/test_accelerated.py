@@ -105,6 +105,10 @@ def test_every_routine_is_lapacks(place: TorchAlgebra) -> None:
         values, vectors = which.eigenvectors(np.tril(matrix), leading=3)
         np.testing.assert_allclose(matrix @ vectors, vectors * values, atol=1e-12)
         np.testing.assert_allclose(values, np.linalg.eigvalsh(matrix)[-3:], atol=1e-12)
+        values, vectors = which.single_eigenvectors(np.tril(matrix))
+        np.testing.assert_allclose(matrix @ vectors, vectors * values, atol=2e-6)
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(8), atol=2e-6)
+        np.testing.assert_allclose(values, np.linalg.eigvalsh(matrix), atol=1e-12)
         left, singular, right = which.svd(rows)
         np.testing.assert_allclose((left * singular) @ right, rows, atol=1e-12)
         with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
@@ -127,6 +131,7 @@ def test_an_upper_root_is_one_and_exists_only_of_what_is_positive_definite(place
         found = which.upper_root(vectors, weights)
         np.testing.assert_allclose(found @ found.T, (vectors * weights) @ vectors.T, atol=1e-12)
         assert (found == np.triu(found)).all()
+        np.testing.assert_allclose(which.upper_root(np.float32(vectors), weights), found, atol=1e-5)
         with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
             which.upper_root(vectors, np.where(weights > 6, weights, 0.0))
 

@@ -11,6 +11,7 @@ from t2av_bench.companions.scores import score_companions
 from t2av_bench.errors import MetricError
 from t2av_bench.manifests import Clip
 from t2av_bench.metrics import METRICS, class_divergence, inception_score, kernel_distance
+from t2av_bench.metrics.coverage_errors import support_errors
 from t2av_bench.metrics.uncertainty import contributions_stderr, second_order
 
 Array = npt.NDArray[np.float32]
@@ -111,6 +112,24 @@ def test_precision_is_of_the_generated_set_and_recall_of_the_reference():
     assert scores["precision"].value > 0.95 > 0.3 > scores["recall"].value
     assert scores["density"].value > 0.8 > 0.5 > scores["coverage"].value
     assert all(score.settings == {"k": 5} and score.n_windows == 60 for score in scores.values())
+
+
+def test_errors_of_scores_of_nearest_neighbours_stand_without_contributions_of_clips():
+    sides = [drawn(count, 4, seed) for count, seed in ((100, 0), (100, 1), (95, 0), (95, 1))]
+    names = ["precision", "recall", "density", "coverage"]
+    clips = clip_set({"clip_audio": sides[0]}, {"clip_audio": [rows + 1 for rows in sides[1]]})
+    found = score_companions(names, clips, 7)
+    ids = np.array([clip.clip_id for clip in clips.clips])
+    rows = [np.concatenate(side) for side in sides[:2]]
+    _, errors = support_errors(rows[0], rows[1] + 1, ids, ids, seed=7)
+    assert [found.scores[name].stderr for name in names] == pytest.approx(list(errors))
+    assert not found.contributions
+    assert not any(score.withheld for score in found.scores.values())
+    few = score_companions(names, clip_set({"clip_audio": sides[2]}, {"clip_audio": sides[3]}), 0).scores["density"]
+    assert few.stderr is None
+    assert "need at least 24 clips and 96 rows" in few.withheld["stderr"]
+    equal = score_companions(names, clip_set({"clip_audio": sides[0]}, {"clip_audio": sides[0]}), 0).scores["recall"]
+    assert "fewer than 3 clips are inside, or outside" in equal.withheld["stderr"]
 
 
 def test_the_caption_is_compared_with_the_generated_sound():

@@ -61,7 +61,7 @@ def test_companions_stand_beside_the_distances_in_table_and_file(world: Path, tm
         assert score["settings"]["bandwidth"] > 0
         assert "d" not in score
     assert record["scores"]["coverage"]["settings"] == {"k": 5}
-    assert "not estimated" in record["scores"]["coverage"]["withheld"]["stderr"]
+    assert "need at least 24 clips and 96 rows" in record["scores"]["coverage"]["withheld"]["stderr"]
     assert "Clips that draw KAVD up most" in output
     with (tmp_path / "clips.csv").open(newline="") as file:
         columns = next(csv.reader(file))

@@ -76,9 +76,11 @@ class SetValue(NamedTuple):
     d
         Dimension of the features, where that decides how far the score can be trusted.
     why_no_stderr
-        Why there are no contributions.
+        Why there is no standard error.
     own_half
         The same by the influence functions of the clips' own halves, where the error is of second order.
+    stderr
+        Standard error over clips of a score without contributions, where it is known otherwise.
     """
 
     value: float
@@ -88,6 +90,7 @@ class SetValue(NamedTuple):
     d: int | None = None
     why_no_stderr: str = "the standard error of this score is not estimated"
     own_half: Float64Array | None = None
+    stderr: float | None = None
 
 
 @dataclass(frozen=True)

@@ -147,10 +147,10 @@ def _score_sets(measure: SetMeasure, clips: ClipSet, seed: int, result: Companio
     except MetricError as error:
         result.absent[name] = str(error)
         return
-    stderr, withheld = None, {"stderr": found.why_no_stderr}
+    stderr = found.stderr
     if found.contributions is not None:
         result.contributions[name] = found.contributions
-        stderr, withheld = contributions_stderr(found.contributions), {}
+        stderr = contributions_stderr(found.contributions)
     settings = dict(found.settings)
     if found.contributions is not None and found.own_half is not None:
         result.own_half[name] = found.own_half
@@ -165,6 +165,6 @@ def _score_sets(measure: SetMeasure, clips: ClipSet, seed: int, result: Companio
         len(clips),
         found.samples_n,
         found.d,
-        withheld=withheld,
+        withheld={} if stderr is not None else {"stderr": found.why_no_stderr},
         settings=settings,
     )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from t2av_bench.companions.base import ClipSet, SetMeasure, SetValue
+from t2av_bench.errors import MetricError
 from t2av_bench.metrics.coverage import SupportScores, support_scores
+from t2av_bench.metrics.coverage_errors import FEWEST_CASES, SupportErrors, support_errors
 
 NEIGHBOUR = 5
-_NO_STDERR = "not estimated: nothing that follows from single clips is near the spread of a score of nearest neighbours"
+_FEW_CASES = f"fewer than {FEWEST_CASES} clips are inside, or outside, of the other set's balls: too few for an error"
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,19 @@ class SupportScore(SetMeasure):
 
     def measure(self, clips: ClipSet, seed: int) -> SetValue:
         """Measure both sets; all four scores come from one comparison."""
-        found = clips.once(f"support of k = {self.k}", lambda: self._compare(clips))
-        return SetValue(getattr(found, self.name), len(clips), settings={"k": found.k}, why_no_stderr=_NO_STDERR)
+        scores, errors = clips.once(f"support of k = {self.k}", lambda: self._compare(clips, seed))
+        value = getattr(scores, self.name)
+        if isinstance(errors, str):
+            return SetValue(value, len(clips), settings={"k": self.k}, why_no_stderr=errors)
+        stderr = getattr(errors, self.name)
+        return SetValue(value, len(clips), settings={"k": self.k}, why_no_stderr=_FEW_CASES, stderr=stderr)
 
-    def _compare(self, clips: ClipSet) -> SupportScores:
-        reference, _ = clips.stacked("clip_audio", generated=False)
-        generated, _ = clips.stacked("clip_audio", generated=True)
-        return support_scores(reference, generated, k=self.k)
+    def _compare(self, clips: ClipSet, seed: int) -> tuple[SupportScores, SupportErrors | str]:
+        """Return the scores, and their errors or why they have none."""
+        reference, places = clips.stacked("clip_audio", generated=False)
+        generated, generated_places = clips.stacked("clip_audio", generated=True)
+        names = np.array([clip.clip_id for clip in clips.clips])
+        try:
+            return support_errors(reference, generated, names[places], names[generated_places], k=self.k, seed=seed)
+        except MetricError as error:
+            return support_scores(reference, generated, k=self.k), str(error)

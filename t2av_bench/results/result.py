@@ -129,9 +129,9 @@ class Result:
         What a reader of the scores should know.
     per_clip
         Clip id to what the clip adds to each score, in the score's unit; see
-        :func:`t2av_bench.scoring.contributions.clip_contributions`. Without the scores that have no standard error. Not
-        part of the result file, which stays small, nor of equality: :meth:`save` writes it as a table beside the file,
-        and :meth:`load` reads it if asked to.
+        :func:`t2av_bench.scoring.contributions.clip_contributions`. Without the scores that are no sum over
+        clips even to first order. Not part of the result file, which stays small, nor of equality: :meth:`save` writes
+        it as a table beside the file, and :meth:`load` reads it if asked to.
     clip_halves
         As ``per_clip``, by the influence functions of the clip's own half: what standard errors of second order need.
         Kept as ``per_clip`` is.

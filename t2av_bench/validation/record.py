@@ -61,7 +61,7 @@ class Response:
     verdict
         ``orders``: the strongest level is detected, and the interval of the order lies above 0. ``sees``: some level
         is detected. ``blind``: none is. ``rewards``: the strongest level scores better than the real sound.
-        ``unknown``: the score has no standard error.
+        ``unknown``: changes of the score have no standard error.
     withheld
         Why any of these is None, by name.
     """

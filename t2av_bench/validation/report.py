@@ -20,7 +20,7 @@ _LEGEND = (
     "~: it notices, and does not put the levels in order (the 95 % interval of Spearman's correlation is not above 0,"
     " or the strongest level is not noticed).",
     f"{BLIND}: it notices no level. {REWARDS}: it scores the strongest level better than the real sound."
-    f" {UNKNOWN}: it has no standard error; with Spearman's correlation ρ where it changes at all.",
+    f" {UNKNOWN}: its changes have no standard error; with Spearman's correlation ρ where it changes at all.",
 )
 
 

@@ -71,7 +71,7 @@ def respond(
     except MetricError as error:
         withheld["spearman" if spearman is None else "interval"] = str(error)
     if points and points[0].stderr is None:
-        withheld["first_detected"] = "the score has no standard error"
+        withheld["first_detected"] = "changes of the score have no standard error"
     if points and all(point.above_floor is None for point in points):
         withheld["first_above_floor"] = "the score has no floor"
     detected = [point.level for point in points if point.detected]
