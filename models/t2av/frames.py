@@ -25,8 +25,8 @@ class SmallFrameEncoder(ModelMixin, ConfigMixin):
     """Small convolutional network on colour and motion.
 
     Each picture has five channels: RGB, and the grey-level differences to the picture before and to the one after (zero
-    at the ends of a clip). Convolutions shrink the picture to a grid, which keeps apart what moves side by side; a linear
-    layer over the grid and a convolution over time follow.
+    at the ends of a clip). Convolutions shrink the picture to a grid, which keeps apart what moves side by side; a
+    linear layer over the grid and a convolution over time follow.
 
     Parameters
     ----------
