@@ -32,7 +32,7 @@ from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.models.extractors.arithmetic import FULL
 from t2av_bench.packs.reading import ReferencePack
-from t2av_bench.packs.references import PackCache, PackReferences, open_for, packed_choices
+from t2av_bench.packs.references import PackCache, PackReferences, open_for, packed_choices, packed_features
 from t2av_bench.planning import (
     MediaReferences,
     PlannedClips,
@@ -109,8 +109,9 @@ def evaluate(
         bit; what float16 adds is stated in the result. Without ``metrics``, scores that the pack has no features for
         are absent.
     features
-        ``paper``, ``lite`` or extractor names separated by commas. By default ``lite`` for the mini world and
-        ``paper`` for everything else; never one in place of the other. Not with another toolkit's protocol.
+        ``paper``, ``lite`` or extractor names separated by commas. By default those of ``reference_pack``, or else
+        ``lite`` for the mini world and ``paper`` for everything else; never one in place of the other. Not with
+        another toolkit's protocol.
     metrics
         Names from :data:`t2av_bench.metrics.METRICS`, or of the protocol's own; by default all that the features allow.
     captions
@@ -173,6 +174,8 @@ def evaluate(
     cache = EmbeddingCache(cache_dir or home() / "embeddings")
     pack = None if reference_pack is None else open_for(reference_pack, benchmark, data_dir, cache)
     events = (pack and pack.event_times()) or event_times(benchmark)
+    if pack is not None and protocol == OURS:
+        features = features or packed_features(pack)
     choices = protocol_for(
         benchmark, name=protocol, features=features, metrics=metrics, pooling=pooling, weights=weights, seed=seed,
         has_events=events is not None,

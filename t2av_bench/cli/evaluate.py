@@ -133,7 +133,7 @@ def evaluate(
     if worst_by is not None and worst_by not in known:
         raise UsageError(f"--worst-by must name one of {', '.join(known)}; got {worst_by!r}")
     options["manifest"] = load_manifest(options["manifest"])
-    if options["features"] is None and preset is None:
+    if options["features"] is None and preset is None and options["reference_pack"] is None:
         options["features"] = default_features(options["manifest"])
         click.echo(f"Features: {options['features']} (the default for {options['manifest'].name})", err=True)
     for path in (output, per_clip):

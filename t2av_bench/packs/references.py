@@ -19,7 +19,7 @@ from t2av_bench.metrics import METRICS
 from t2av_bench.models.extractors import ClipSource, Extractor
 from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.predictions import Matching
-from t2av_bench.protocol import Protocol
+from t2av_bench.protocol import PRESETS, Protocol
 
 _PREFIX = "pack/"
 
@@ -136,6 +136,11 @@ def open_for(
     pack = ReferencePack.open(path, cache)
     check_manifest(pack, benchmark)
     return pack
+
+
+def packed_features(pack: ReferencePack) -> str | None:
+    """Return the feature preset whose sound features a pack holds; None if it holds those of none."""
+    return next((name for name, parts in PRESETS.items() if parts["audio"] in pack.record["extractors"]), None)
 
 
 def packed_choices(

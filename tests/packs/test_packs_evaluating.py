@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from made_packs import N, World, put_together, taken_apart
 from team import in_team
 
 import t2av_bench as tb
 from t2av_bench.cache import EmbeddingCache
+from t2av_bench.cli import main
 from t2av_bench.errors import ComparisonError, PackError, ProblemsError, UsageError
 from t2av_bench.extraction.embedding import halved
-from t2av_bench.manifests import Manifest
+from t2av_bench.manifests import Manifest, write_manifest
 from t2av_bench.models.extractors import get_extractor
 from t2av_bench.packs.building import build_pack
 from t2av_bench.packs.reading import ReferencePack
@@ -42,6 +44,27 @@ def test_float32_gives_the_same_bits_without_any_media(world: World, monkeypatch
     assert found.per_clip == expected.per_clip
     assert found.clip_values == expected.clip_values
     assert found.counts == expected.counts
+
+
+def test_the_features_of_a_pack_are_the_default(world: World, tmp_path: Path):
+    mine = Manifest("mine", world.manifest.table, data_dir=world.data)
+    options = world.options | {"uncertainty": "none"}
+    pack = build_pack(tmp_path / "mine.pack", mine, dtype="float32", **world.options).path
+    del options["features"]
+    found = tb.evaluate(world.preds["noise"], mine, reference_pack=pack, **options)
+    assert {"FAD", "FAVD"} <= set(found.scores)
+    assert found.scores["FAD"].value == world.evaluated("noise").scores["FAD"].value
+    write_manifest(mine, tmp_path / "mine.csv")
+    places = {
+        "--pred-dir": world.preds["noise"],
+        "--manifest": tmp_path / "mine.csv",
+        "--reference-pack": pack,
+        "--cache-dir": options["cache_dir"],
+        "--output": tmp_path / "r.json",
+    }
+    done = CliRunner().invoke(main, ["evaluate", "--num-workers=0", *(f"{key}={path}" for key, path in places.items())])
+    assert done.exit_code == 0, done.output
+    assert tb.Result.load(tmp_path / "r.json").scores["FAD"].value == found.scores["FAD"].value
 
 
 @pytest.mark.parametrize("system", ["other-noise", "late-0.5s", "noise"])
