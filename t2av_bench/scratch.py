@@ -21,12 +21,21 @@ from t2av_bench.metrics.stats import Float64Array
 
 
 class RowFile(StoredRows):
-    """Rows of one width, appended clip by clip and read back by block, by place or by clip."""
+    """Rows of one width, appended clip by clip and read back by block, by place or by clip.
+
+    Raises
+    ------
+    T2AVBenchError
+        If there is no folder for temporary files.
+    """
 
     def __init__(self) -> None:
         self._dim = 0
         self._bounds = array("q", [0])  # where each clip's rows begin
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
+        try:
+            self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as this object
+        except OSError as error:
+            raise _no_room(error) from error
         weakref.finalize(self, self._file.close)
 
     @property
@@ -58,10 +67,7 @@ class RowFile(StoredRows):
             self._file.write(np.ascontiguousarray(rows, dtype=np.float64).data)
             self._file.flush()
         except OSError as error:
-            raise T2AVBenchError(
-                f"{tempfile.gettempdir()}: must have room for temporary files ({error.strerror or error}); choose"
-                " another folder with the environment variable TMPDIR"
-            ) from error
+            raise _no_room(error) from error
         self._bounds.append(self._bounds[-1] + len(rows))
 
     def __getitem__(self, places: slice | npt.NDArray[np.intp]) -> Float64Array:
@@ -76,6 +82,12 @@ class RowFile(StoredRows):
         self._file.seek(8 * self._dim * start)
         self._file.readinto(rows.data)
         return rows
+
+
+def _no_room(error: OSError) -> T2AVBenchError:
+    return T2AVBenchError(
+        f"There must be a folder with room for temporary files ({error}); name one in the environment variable TMPDIR"
+    )
 
 
 class _ClipRows(Sequence[Float64Array]):
