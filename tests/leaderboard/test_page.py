@@ -107,9 +107,9 @@ def test_the_keyboard_alone_sorts_filters_and_opens(page: Watched):
     assert page.page.locator("#Ranked tr").count() == 1
     page.page.locator("#Ranked a").focus()
     page.page.keyboard.press("Enter")
-    assert page.page.locator("#Details").is_visible()
+    page.page.locator("#Details").wait_for(state="visible")  # opened by the browser's own event, after the key
     page.page.keyboard.press("Escape")
-    assert not page.page.locator("#Details").is_visible()
+    page.page.locator("#Details").wait_for(state="hidden")
     page.page.wait_for_url(lambda url: not urlsplit(url).fragment)  # the browser's own time
 
 
