@@ -35,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics.coverage import Compared, SupportScores, centred_sides, compared, distance_blocks
+from t2av_bench.metrics.coverage import SupportScores, centred_sides, compared, distance_blocks
 from t2av_bench.metrics.distances import squared_distances
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import ClipIds, checked_clips
@@ -96,17 +96,18 @@ def support_errors(
     """
     x, y = centred_sides(reference, generated, k)
     places = _checked_places((reference_clips, generated_clips), (len(x), len(y)), k)
-    nearest = [_nearest(rows, min(4 * _KNOWN * (k + 1), len(rows))) for rows in (x, y)]
+    drawn = _drawn_parts(places[0].max() + 1, seed)
+    radii = [_radii_of(rows, drawn, place, k) for rows, place in zip((x, y), places, strict=True)]
     tallies = [
-        _Tally(parts_n, [parts[:, place] for place in places], nearest, k)
-        for parts_n, parts in _drawn_parts(places[0].max() + 1, seed).items()
+        _Tally(parts_n, [parts[:, place] for place in places], [side.of_parts[parts_n] for side in radii])
+        for parts_n, parts in drawn.items()
     ]
 
     def watch(block: slice, squared: Float64Array) -> None:
         for tally in tallies:
             tally.add(block, squared)
 
-    found = compared(x, y, (nearest[0].squared[:, k], nearest[1].squared[:, k]), watch)
+    found = compared(x, y, (radii[0].whole, radii[1].whole), watch)
     variances = _extrapolated(*(tally.scores(k).var(axis=1, ddof=1).mean(axis=0) for tally in tallies))
     is_real = found.balls_around > 0
     known = (
@@ -128,37 +129,59 @@ def _drawn_parts(clips_n: int, seed: int) -> dict[int, Parts]:
     return {2: np.concatenate([first, second, first ^ second]), 4: quarters}
 
 
-class _Nearest(NamedTuple):
-    """Squared distances, ascending, and places of each row's nearest rows, itself among them, shapes (n, count)."""
+class _Radii(NamedTuple):
+    """Squared radii of a side's balls: among all rows, shape (n,), and by number of parts in every draw, (draws, n).
 
-    squared: Float64Array
-    places: npt.NDArray[np.intp]
+    Those of parts are float32, rounded up so that rows on a ball's surface stay inside: there are 80 of each row.
+    """
+
+    whole: Float64Array
+    of_parts: dict[int, npt.NDArray[np.float32]]
 
 
-def _nearest(rows: Float64Array, count: int) -> _Nearest:
-    found = _Nearest(np.empty((len(rows), count)), np.empty((len(rows), count), dtype=np.intp))
+def _radii_of(rows: Float64Array, drawn: dict[int, Parts], clips: npt.NDArray[np.intp], k: int) -> _Radii:
+    """Find each row's k-th neighbour among all rows, and among those of its own part in every draw."""
+    parts_of_rows = {parts_n: parts[:, clips] for parts_n, parts in drawn.items()}
+    found = _Radii(
+        np.empty(len(rows)), {n: np.empty(parts.shape, dtype=np.float32) for n, parts in parts_of_rows.items()}
+    )
+    count = min(max(drawn) * _KNOWN * (k + 1), len(rows))
     for block in distance_blocks(len(rows), len(rows)):
         squared = squared_distances(rows[block], rows)
         places = np.argpartition(squared, count - 1, axis=1)[:, :count]
+        order = np.argsort(np.take_along_axis(squared, places, axis=1), axis=1)
+        places = np.take_along_axis(places, order, axis=1)
         near = np.take_along_axis(squared, places, axis=1)
-        order = np.argsort(near, axis=1)
-        found.squared[block] = np.take_along_axis(near, order, axis=1)
-        found.places[block] = np.take_along_axis(places, order, axis=1)
+        found.whole[block] = near[:, k]
+        for parts_n, parts in parts_of_rows.items():
+            known = parts_n * _KNOWN * (k + 1)
+            for draw, part in enumerate(parts):
+                radii = _own_radii(part[places[:, :known]] == part[block, None], near[:, :known], k)
+                found.of_parts[parts_n][draw, block] = _rounded_up(radii)
     return found
+
+
+def _own_radii(is_own: npt.NDArray[np.bool_], near: Float64Array, k: int) -> Float64Array:
+    """Return the distance of the k-th of those that are of a row's own part, shape (rows,), itself not counted."""
+    ranks = is_own.cumsum(axis=1, dtype=np.int16)
+    ranks[:, -1] = k + 1  # the farthest that is known stands for one that is not
+    radii: Float64Array = near[np.arange(len(near)), np.argmax(ranks > k, axis=1)]
+    return radii
+
+
+def _rounded_up(values: Float64Array) -> npt.NDArray[np.float32]:
+    single = values.astype(np.float32)
+    return np.where(single < values, np.nextafter(single, np.float32(np.inf)), single)
 
 
 class _Tally:
     """Whose balls hold whom within each part of each draw, gathered block by block."""
 
-    def __init__(self, parts_n: int, parts: list[Parts], nearest: list[_Nearest], k: int) -> None:
-        self._parts_n, self._parts = parts_n, parts
-        known = parts_n * _KNOWN * (k + 1)
-        self._radii = [
-            _radii(drawn, _Nearest(near.squared[:, :known], near.places[:, :known]), k)
-            for drawn, near in zip(parts, nearest, strict=True)
-        ]
-        self._reach = [radii.max(axis=0) for radii in self._radii]
-        self._balls_around = np.zeros(parts[1].shape, dtype=np.intp)
+    def __init__(self, parts_n: int, parts: list[Parts], radii: list[npt.NDArray[np.float32]]) -> None:
+        self._parts_n, self._parts, self._radii = parts_n, parts, radii
+        self._reach = [side.max(axis=0) for side in radii]
+        # By draw and part: how many generated rows there are inside of balls, and balls around them.
+        self._real_n, self._balls_n = (np.zeros((len(parts[1]), parts_n), dtype=np.intp) for _ in range(2))
         self._inside, self._used = (np.zeros(parts[0].shape, dtype=bool) for _ in range(2))
 
     def add(self, block: slice, squared: Float64Array) -> None:
@@ -168,7 +191,9 @@ class _Tally:
         near = squared[rows, columns]
         for draw, (x_part, y_part) in enumerate(zip(x_parts, y_parts[:, block], strict=True)):
             held = (x_part[columns] == y_part[rows]) & (near <= x_radii[draw, columns])
-            self._balls_around[draw, block] = np.bincount(rows[held], minlength=len(squared))
+            balls_around = np.bincount(rows[held], minlength=len(squared))
+            self._real_n[draw] += np.bincount(y_part[balls_around > 0], minlength=self._parts_n)
+            self._balls_n[draw] += np.bincount(y_part, weights=balls_around, minlength=self._parts_n).astype(np.intp)
             self._used[draw, columns[held]] = True
         rows, columns = np.nonzero(squared <= self._reach[1][block, None])
         near = squared[rows, columns]
@@ -181,20 +206,14 @@ class _Tally:
         found = np.empty((len(self._used), self._parts_n, 4))
         for draw, part in np.ndindex(found.shape[:2]):
             x_held, y_held = (parts[draw] == part for parts in self._parts)
-            whole = Compared(self._balls_around[draw, y_held], self._inside[draw, x_held], self._used[draw, x_held])
-            found[draw, part] = whole.scores(k)[:4]
+            rows_n = np.count_nonzero(y_held)
+            found[draw, part] = (
+                self._real_n[draw, part] / rows_n,
+                np.mean(self._inside[draw, x_held]),
+                self._balls_n[draw, part] / rows_n / k,
+                np.mean(self._used[draw, x_held]),
+            )
         return found
-
-
-def _radii(parts: Parts, nearest: _Nearest, k: int) -> Float64Array:
-    """Return each row's squared distance to its k-th neighbour in its own part, shape (draws, n)."""
-    radii = np.empty(parts.shape)
-    rows = np.arange(parts.shape[1])
-    for draw, part in enumerate(parts):
-        ranks = (part[nearest.places] == part[:, None]).cumsum(axis=1, dtype=np.int16)
-        ranks[:, -1] = k + 1  # the farthest that is known stands for one that is not
-        radii[draw] = nearest.squared[rows, np.argmax(ranks > k, axis=1)]
-    return radii
 
 
 def _extrapolated(of_halves: Float64Array, of_quarters: Float64Array) -> Float64Array:

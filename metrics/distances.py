@@ -111,8 +111,13 @@ def squared_distances(x: Float64Array, y: Float64Array) -> Float64Array:
 
     By one matrix product, so that the error is about 1e-15 of the squared norms: centre the rows first.
     """
-    squared: Float64Array = x @ (-2.0 * y.T)
-    squared += np.square(x).sum(axis=1)[:, None]
-    squared += np.square(y).sum(axis=1)[None, :]
+    squared: Float64Array = (-2.0 * x) @ y.T
+    squared += _squared_norms(x)[:, None]
+    squared += _squared_norms(y)[None, :]
     np.maximum(squared, 0.0, out=squared)
     return squared
+
+
+def _squared_norms(rows: Float64Array) -> Float64Array:
+    """Return |row|², shape (n,), without a copy of all rows."""
+    return np.concatenate([np.square(rows[block]).sum(axis=1) for block in row_blocks(len(rows), _BLOCK_ROWS)])

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -89,7 +89,36 @@ def media_folder(manifest: Manifest, data_dir: str | Path | None) -> Path:
     return Path(folder)
 
 
-def locate_media(clips: Sequence[Clip], data_dir: str | Path) -> tuple[dict[str, Path], list[Problem]]:
+class FilesInFolder(Mapping[str, Path]):
+    """Clip id to file, of files inside one folder.
+
+    Paths are made when asked for: with all that a `Path` remembers of itself, one takes half a kilobyte.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    names
+        Clip id to the file's path from there.
+    """
+
+    def __init__(self, folder: Path, names: Mapping[str, str]) -> None:
+        self._folder, self._names = folder, names
+
+    def __getitem__(self, clip_id: str) -> Path:
+        return self._folder / self._names[clip_id]
+
+    def __contains__(self, clip_id: object) -> bool:
+        return clip_id in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def locate_media(clips: Sequence[Clip], data_dir: str | Path) -> tuple[FilesInFolder, list[Problem]]:
     """Find each clip's media in the data folder.
 
     The path in the manifest wins; else a media file in the same folder or directly in the data folder whose name is
@@ -97,7 +126,7 @@ def locate_media(clips: Sequence[Clip], data_dir: str | Path) -> tuple[dict[str,
 
     Returns
     -------
-    files : dict
+    files : FilesInFolder
         Clip id to path.
     problems
         One for each clip whose media is missing.
@@ -110,8 +139,8 @@ def locate_media(clips: Sequence[Clip], data_dir: str | Path) -> tuple[dict[str,
     folder = Path(data_dir)
     if not folder.is_dir():
         raise T2AVBenchError(f"{folder}: the data folder must exist; give it with --data-dir (data_dir=...)")
-    files = {clip.clip_id: folder / clip.media for clip in clips if (folder / clip.media).is_file()}
-    absent = [clip for clip in clips if clip.clip_id not in files]
+    names = {clip.clip_id: clip.media for clip in clips if (folder / clip.media).is_file()}
+    absent = [clip for clip in clips if clip.clip_id not in names]
     shelves: dict[Path, _Shelf] = {}
     videos = Counter(key[0] for clip in clips if (key := parse_clip_name(clip.clip_id)))
     problems: list[Problem] = []
@@ -121,12 +150,12 @@ def locate_media(clips: Sequence[Clip], data_dir: str | Path) -> tuple[dict[str,
                 shelves[place] = _Shelf(place)
             found = shelves[place].find(clip, videos)
             if found is not None:
-                files[clip.clip_id] = found
+                names[clip.clip_id] = str(found.relative_to(folder))
                 break
         else:
             reason = "the reference media is missing (looked for this path and for the known naming conventions)"
             problems.append(Problem(clip.clip_id, "missing_reference", str(folder / clip.media), reason))
-    return files, problems
+    return FilesInFolder(folder, names), problems
 
 
 class _Shelf:

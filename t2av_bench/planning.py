@@ -106,15 +106,13 @@ def too_short_clips(clips: Sequence[Clip], extractors: dict[str, Extractor]) -> 
 
 def file_needs(
     clips: Sequence[Clip], references: References, matching: Matching, extractors: dict[str, Extractor]
-) -> list[FileNeed]:
-    """List what must be read: of the reference what it says, and the whole of each prediction."""
-    needs = []
+) -> Iterator[FileNeed]:
+    """Yield what must be read: of the reference what it says, and the whole of each prediction."""
     for clip in clips:
         if clip.clip_id in references and clip.clip_id in matching.files:
-            needs += references.needs(clip, extractors)
+            yield from references.needs(clip, extractors)
             where = (clip.clip_id, matching.files[clip.clip_id], 0.0, clip.duration_s)
-            needs.append(FileNeed(*where, audio=True, video=False, may_be_silent=False))
-    return needs
+            yield FileNeed(*where, audio=True, video=False, may_be_silent=False)
 
 
 def caption_problems(clips: Sequence[Clip], extractors: dict[str, Extractor], cache: EmbeddingCache) -> list[Problem]:
@@ -122,13 +120,10 @@ def caption_problems(clips: Sequence[Clip], extractors: dict[str, Extractor], ca
     problems = []
     for extractor in extractors.values():
         if isinstance(extractor, TextExtractor) and not extractor.takes_any_caption:
-            jobs = {clip.clip_id: _caption_job(clip, extractor) for clip in clips}
-            failures = embed_captions(list(jobs.values()), cache)
-            problems += [
-                Problem(clip_id, "caption", "", failures[job.key])
-                for clip_id, job in jobs.items()
-                if job.key in failures
-            ]
+            failures = embed_captions((_caption_job(clip, extractor) for clip in clips), cache)
+            if failures:
+                keys = ((clip.clip_id, _caption_job(clip, extractor).key) for clip in clips)
+                problems += [Problem(clip_id, "caption", "", failures[key]) for clip_id, key in keys if key in failures]
     return problems
 
 
@@ -142,7 +137,8 @@ def _jobs(
     clip: Clip, extractors: Mapping[str, Extractor], path: Path, start_s: float, checked: CheckReport
 ) -> dict[str, EmbeddingJob]:
     """Return the jobs of one clip's file and caption, by part; those of the file share what says where it is."""
-    content, source = checked.contents[path], ClipSource(path, start_s, clip.duration_s, state=checked.states[path])
+    content, state = checked.contents[str(path)], checked.states[str(path)]
+    source = ClipSource(path, start_s, clip.duration_s, state=state)
     return {
         part: _caption_job(clip, extractor)
         if extractor.modality == "text"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from t2av_bench.errors import Problem, T2AVBenchError, quoted, shown
 from t2av_bench.manifests import Clip
-from t2av_bench.naming import convention_of, is_media
+from t2av_bench.naming import FilesInFolder, convention_of, is_media
 
 LIST_NAME = "predictions.csv"
 _SHOWN = 3
@@ -30,7 +31,7 @@ class Matching:
         Media files that belong to no clip of the manifest; they are not scored.
     """
 
-    files: dict[str, Path]
+    files: FilesInFolder
     problems: tuple[Problem, ...]
     unknown: tuple[Path, ...]
 
@@ -60,26 +61,28 @@ def match_predictions(clips: Sequence[Clip], pred_dir: str | Path) -> Matching:
     ids = {clip.clip_id for clip in clips}
     if not ids & found.keys():
         raise T2AVBenchError(_nothing_matches(folder, sorted(found), clips, listed))
-    files = {clip_id: paths[0] for clip_id, paths in found.items() if clip_id in ids and len(paths) == 1}
+    names = {clip_id: paths[0] for clip_id, paths in found.items() if clip_id in ids and len(paths) == 1}
     where = folder / LIST_NAME if listed else folder
     problems = [
         _absence(clip.clip_id, found.get(clip.clip_id, []), where, listed)
         for clip in clips
-        if clip.clip_id not in files
+        if clip.clip_id not in names
     ]
-    unknown = [path for clip_id, paths in sorted(found.items()) if clip_id not in ids for path in paths]
-    return Matching(files, tuple(problems), tuple(unknown))
+    unknown = [folder / path for clip_id, paths in sorted(found.items()) if clip_id not in ids for path in paths]
+    return Matching(FilesInFolder(folder, names), tuple(problems), tuple(unknown))
 
 
-def _named_files(folder: Path) -> dict[str, list[Path]]:
+def _named_files(folder: Path) -> dict[str, list[str]]:
+    """Return the media files of each name without its ending, as paths from the folder."""
     found = defaultdict(list)
-    for path in sorted(folder.iterdir()):
+    for name in sorted(os.listdir(folder)):
+        path = folder / name
         if is_media(path) and not path.is_dir():
-            found[path.stem].append(path)
+            found[path.stem].append(name)
     return found
 
 
-def _listed_files(folder: Path) -> dict[str, list[Path]]:
+def _listed_files(folder: Path) -> dict[str, list[str]]:
     where = folder / LIST_NAME
     found = defaultdict(list)
     try:
@@ -94,18 +97,18 @@ def _listed_files(folder: Path) -> dict[str, list[Path]]:
                     raise T2AVBenchError(
                         f"{where}: row {number}: must name a file inside the folder, got {quoted(row['path'])}"
                     )
-                found[row["clip_id"] or ""].append(folder / path)
+                found[row["clip_id"] or ""].append(str(path))
     except (UnicodeDecodeError, csv.Error) as error:
         raise T2AVBenchError(f"{where}: must be a CSV file in UTF-8 ({shown(str(error), 200)})") from error
     return found
 
 
-def _absence(clip_id: str, paths: list[Path], where: Path, listed: bool) -> Problem:
+def _absence(clip_id: str, paths: list[str], where: Path, listed: bool) -> Problem:
     if paths:
-        names = " and ".join(path.name for path in paths)
-        return Problem(
-            clip_id, "duplicate", str(paths[0]), f"there must be one prediction for this clip; found {names}"
-        )
+        folder = where.parent if listed else where
+        names = " and ".join(Path(path).name for path in paths)
+        reason = f"there must be one prediction for this clip; found {names}"
+        return Problem(clip_id, "duplicate", str(folder / paths[0]), reason)
     reason = (
         f"the list has no row for {clip_id}"
         if listed

@@ -71,10 +71,11 @@ def share_out(costs: Sequence[float], n: int) -> list[list[int]]:
     return [sorted(share) for share in shares]
 
 
-def check_everywhere(needs: Sequence[FileNeed], station: Station, processes: Processes) -> CheckReport:
+def check_everywhere(needs: Iterable[FileNeed], station: Station, processes: Processes) -> CheckReport:
     """Check all files as ``check_files`` does, in every process a share of the unknown."""
     if processes.n == 1:
         return _check(station, needs)
+    needs = list(needs)
     costs = [0.0 if is_known(need, station.cache) else _checking_s(need) for need in needs]
     shares = share_out(costs, processes.n)
     reports = processes.each(_check, station, [[needs[place] for place in share] for share in shares])
@@ -156,7 +157,7 @@ def _checking_s(need: FileNeed) -> float:
     return size_bytes / _BYTES_PER_S + need.duration_s / _AUDIO_S_PER_S
 
 
-def _check(station: Station, needs: Sequence[FileNeed]) -> CheckReport:
+def _check(station: Station, needs: Iterable[FileNeed]) -> CheckReport:
     return check_files(
         needs,
         station.cache,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -60,9 +61,10 @@ class CheckReport:
     Attributes
     ----------
     contents
-        SHA-256 of the bytes of each usable file.
+        Path to SHA-256 of the bytes, of each usable file. As text: with all that a `Path` remembers of itself, one
+        takes half a kilobyte.
     states
-        Size and times that go with it.
+        Path to size and times that go with it.
     problems
         Everything that stands in the way of scoring a clip.
     padded
@@ -71,8 +73,8 @@ class CheckReport:
         Clip of each file without a sound that may be silent: reference clips.
     """
 
-    contents: dict[Path, str] = field(default_factory=dict)
-    states: dict[Path, str] = field(default_factory=dict)
+    contents: dict[str, str] = field(default_factory=dict)
+    states: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     padded: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
@@ -89,7 +91,7 @@ class CheckReport:
 
 
 def check_files(
-    needs: Sequence[FileNeed],
+    needs: Iterable[FileNeed],
     cache: EmbeddingCache,
     *,
     num_workers: int,
@@ -105,36 +107,32 @@ def check_files(
     CheckReport
         Problems in the order of ``needs``.
     """
-    answers: dict[int, dict[str, Any]] = {}
-    unknown: list[int] = []
-    keys: dict[int, str] = {}
-    needs = list(needs)
-    for index, need in enumerate(needs):
+    answers = _Answers()
+    unknown: list[tuple[int, FileNeed]] = []
+    for place, asked in enumerate(needs):
         try:
-            needs[index] = replace(need, state=file_state(need.path))
+            need = replace(asked, state=file_state(asked.path))
         except MediaError as error:
-            answers[index] = _problem("unreadable", error.reason)
+            answers.add(place, asked, _problem("unreadable", error.reason))
             continue
-        keys[index] = file_key(need.path, need.question, needs[index].state)
-        known = cache.recall(keys[index])
+        known = cache.recall(file_key(need.path, need.question, need.state))
         if known is not None and "sha256" in known:
-            answers[index] = known
+            answers.add(place, need, known)
         else:
-            unknown.append(index)
+            unknown.append((place, need))
     if unknown and meanwhile is not None:
         Thread(target=meanwhile).start()
-    outcomes = run_jobs(inspect, [needs[i] for i in unknown], num_workers=num_workers)
+    outcomes = run_jobs(inspect, (need for _, need in unknown), num_workers=num_workers)
     with progress_bar(len(unknown), "checking files", "file", progress) as bar, closing(outcomes):
         for position, answer in outcomes:
-            index = unknown[position]
+            place, need = unknown[position]
             if isinstance(answer, JobFailure):
-                answers[index] = _problem("unreadable", answer.reason)
-            else:
-                answers[index] = answer
-                if answer.get("kind") != "unreadable":  # which the disk's or the network's trouble may have been
-                    cache.remember(keys[index], answer)
+                answer = _problem("unreadable", answer.reason)
+            elif answer.get("kind") != "unreadable":  # which the disk's or the network's trouble may have been
+                cache.remember(file_key(need.path, need.question, need.state), answer)
+            answers.add(place, need, answer)
             bar.update()
-    return _report(zip(needs, (answers[i] for i in range(len(needs))), strict=True))
+    return answers.report()
 
 
 def is_known(need: FileNeed, cache: EmbeddingCache) -> bool:
@@ -210,14 +208,30 @@ def _problem(kind: str, reason: str) -> dict[str, Any]:
     return {"kind": kind, "reason": reason}
 
 
-def _report(answers: Iterable[tuple[FileNeed, dict[str, Any]]]) -> CheckReport:
-    report = CheckReport()
-    for need, answer in answers:
+class _Answers:
+    """What was found, in whatever order; of most files that is two short texts."""
+
+    def __init__(self) -> None:
+        self._report = CheckReport()
+        self._problems: list[tuple[int, Problem]] = []
+        self._padded: list[tuple[int, str]] = []
+        self._silent: list[tuple[int, str]] = []
+
+    def add(self, place: int, need: FileNeed, answer: dict[str, Any]) -> None:
+        """Take the answer of the file that is at this place among all."""
+        path = str(need.path)
         if "kind" in answer:
-            report.problems.append(Problem(need.clip_id, answer["kind"], str(need.path), answer["reason"]))
-        else:
-            report.contents[need.path] = answer["sha256"]
-            report.states[need.path] = need.state
-            report.padded += [need.clip_id] if answer.get("padded") else []
-            report.silent += [need.clip_id] if answer.get("silent") else []
-    return report
+            self._problems.append((place, Problem(need.clip_id, answer["kind"], path, answer["reason"])))
+            return
+        self._report.contents[path] = answer["sha256"]
+        self._report.states[path] = need.state
+        self._padded += [(place, need.clip_id)] if answer.get("padded") else []
+        self._silent += [(place, need.clip_id)] if answer.get("silent") else []
+
+    def report(self) -> CheckReport:
+        """Return the report, in the order of the places."""
+        by_place = itemgetter(0)
+        self._report.problems = [problem for _, problem in sorted(self._problems, key=by_place)]
+        self._report.padded = [clip_id for _, clip_id in sorted(self._padded, key=by_place)]
+        self._report.silent = [clip_id for _, clip_id in sorted(self._silent, key=by_place)]
+        return self._report

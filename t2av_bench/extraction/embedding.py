@@ -243,7 +243,7 @@ class _Line:
             failures.update(batcher.failures)
 
 
-def embed_captions(jobs: Sequence[EmbeddingJob], cache: EmbeddingCache) -> dict[str, str]:
+def embed_captions(jobs: Iterable[EmbeddingJob], cache: EmbeddingCache) -> dict[str, str]:
     """Embed captions that are not in the cache, one by one, so that each failure belongs to its clip.
 
     Returns
@@ -252,8 +252,8 @@ def embed_captions(jobs: Sequence[EmbeddingJob], cache: EmbeddingCache) -> dict[
         Key to reason, for captions that have no embedding.
     """
     failures: dict[str, str] = {}
-    for job in {job.key: job for job in jobs}.values():
-        if not cache.holds(job.key, job.shape):
+    for job in jobs:
+        if job.key not in failures and not cache.holds(job.key, job.shape):
             try:
                 embedding = job.extractor.embed_batch(job.extractor.load(job.source))
             except (MetricError, ManifestError) as error:

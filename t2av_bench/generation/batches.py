@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence, Set
+from collections.abc import Generator, Iterator, Mapping, Sequence, Set
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
@@ -35,7 +35,7 @@ class Studio:
     """What a process generates with."""
 
     pipeline: T2AVPipeline
-    media: dict[str, Path]
+    media: Mapping[str, Path]
     target: Path
     settings: dict[str, Any]
     sampling: Sampling

@@ -7,7 +7,7 @@ interrupted run that goes on gives the same bits: its batches are those of the w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -228,7 +228,7 @@ def _in_order(problems: Sequence[Problem], clips: Sequence[Clip]) -> list[Proble
     return sorted(problems, key=lambda problem: places[problem.clip_id])
 
 
-def _media_of(clips: Sequence[Clip], benchmark: Manifest, data_dir: str | Path | None) -> dict[str, Path]:
+def _media_of(clips: Sequence[Clip], benchmark: Manifest, data_dir: str | Path | None) -> Mapping[str, Path]:
     folder = media_folder(benchmark, data_dir)
     media, problems = locate_media(clips, folder)
     if problems:

@@ -213,7 +213,7 @@ def _table(clips: Sequence[Clip], references: MediaReferences, checked: CheckRep
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for clip in clips:
-        hashes = checked.contents[references.media[clip.clip_id]], text_sha256(clip.caption)
+        hashes = checked.contents[str(references.media[clip.clip_id])], text_sha256(clip.caption)
         flags = int(clip.clip_id in padded), int(clip.clip_id in silent)
         writer.writerow([clip.clip_id, f"{clip.start_s:.6f}", f"{clip.duration_s:.6f}", *hashes, *flags])
     return np.frombuffer(text.getvalue().encode(), np.uint8)

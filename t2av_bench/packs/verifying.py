@@ -207,7 +207,7 @@ def _check_media(found: Verification, clips: Mapping[str, Clip], references: Med
 
 def _same(packed: PackedClip, references: MediaReferences, checked: CheckReport) -> bool:
     path = references.media.get(packed.clip_id)
-    return path is not None and checked.contents.get(path) == packed.media_sha256
+    return path is not None and checked.contents.get(str(path)) == packed.media_sha256
 
 
 def _check_embeddings(found: Verification, jobs: Mapping[str, Mapping[str, EmbeddingJob]], run: _Run) -> None:

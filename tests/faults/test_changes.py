@@ -106,7 +106,7 @@ def test_a_file_that_changes_while_it_is_checked_is_named(
         (problem,) = check_files([need], cache, num_workers=0, progress=False).problems
     assert (problem.kind, problem.reason[:33]) == ("unreadable", "was changed while it was in use; ")
     report = check_files([need], cache, num_workers=0, progress=False)
-    assert report.contents == {path: hashed(second)}
+    assert report.contents == {str(path): hashed(second)}
 
 
 @pytest.mark.parametrize("remove", ["prediction", "reference"])
