@@ -180,9 +180,11 @@ def test_a_malformed_manifest_is_named_by_row_and_column(world: Path, base: list
 
 
 def test_missing_weights_say_where_to_get_them(world: Path, base: list[str]):
-    done = call("evaluate", "--pred-dir", world / "preds" / "noise", *base, "--features", "vggish")
+    done = call("evaluate", "--pred-dir", world / "preds" / "noise", *base, "--features", "vggish,c3d")
     assert done.exit_code == 1
+    assert "The weights 'vggish' are missing. " in done.stderr
     assert "vggish-10086976.pth" in done.stderr
+    assert "The weights 'c3d' are missing. " in done.stderr
     assert "https://" in done.stderr
     assert "`t2av-bench doctor` shows all that are missing" in done.stderr
 
@@ -208,3 +210,12 @@ def test_ctrl_c_ends_with_one_line_and_keeps_what_is_done(world: Path, tmp_path:
     assert list((tmp_path / "cache" / "entries").rglob("*.npy"))
     assert not (tmp_path / "r.json").exists()
     assert not list((tmp_path / "cache").rglob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "command", ["evaluate --pred-dir p", "validate-metrics", "compare a.json", "correlate a.json --ratings r.csv"]
+)
+def test_a_name_of_another_format_than_json_is_refused(command: str):
+    done = call(*command.split(), "-o", "scores.csv")
+    assert done.exit_code == 2
+    assert "is written as JSON, so name it FILE.json; got scores.csv" in done.stderr

@@ -13,6 +13,7 @@ PATH = click.Path(path_type=Path, readable=False)
 """A file or folder that the command itself will say the right thing about if it is missing."""
 
 _Command = Callable[..., Any]
+_NOT_JSON = frozenset({".csv", ".tsv", ".md", ".tex", ".txt", ".html", ".png", ".svg", ".pdf"})
 # That torch's generators take as well.
 _LARGEST_SEED = 2**63 - 1
 
@@ -21,6 +22,29 @@ def plot_option(what: str, default: str = "") -> Callable[[_Command], _Command]:
     """Return the option ``--plot`` of a command; ``what`` follows "Picture", ``default`` names a file."""
     shown = f"Picture {what} to write, .png, .svg or .pdf." + (f"  [default: {default}]" if default else "")
     return click.option("--plot", type=click.Path(path_type=Path), help=shown, metavar="FILE")
+
+
+def json_option(what: str, default: str = "") -> Callable[[_Command], _Command]:
+    """Return the option ``--output`` of a command that writes ``what`` as JSON; ``default`` names a file."""
+    return click.option(
+        "-o",
+        "--output",
+        type=PATH,
+        default=Path(default) if default else None,
+        show_default=bool(default),
+        callback=_named_as_json,
+        help=f"{what} to write.",
+        metavar="FILE.json",
+    )
+
+
+def _named_as_json(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse a name that promises another format: what is written is JSON."""
+    if path is not None and path.suffix.lower() in _NOT_JSON:
+        raise click.BadParameter(
+            f"is written as JSON, so name it FILE.json; got {path} (--format is of what is printed)"
+        )
+    return path
 
 
 def on_error_option(what: str) -> Callable[[_Command], _Command]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from t2av_bench.cli._options import plot_option
+from t2av_bench.cli._options import json_option, plot_option
 from t2av_bench.cli.evaluate import FORMATS
 
 
@@ -17,7 +17,7 @@ from t2av_bench.cli.evaluate import FORMATS
 @click.option(
     "--confidence", type=float, default=0.95, show_default=True, help="Of the intervals; one minus it is the level."
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="JSON file to write.", metavar="FILE.json")
+@json_option("File")
 @plot_option("of the effects")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."

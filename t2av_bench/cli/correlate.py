@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from t2av_bench.cli._options import json_option
 from t2av_bench.cli.evaluate import FORMATS
 
 
@@ -20,7 +21,7 @@ from t2av_bench.cli.evaluate import FORMATS
 )
 @click.option("--metrics", help="Scores to correlate, separated by commas.  [default: all that every result has]")
 @click.option("--confidence", type=float, default=0.95, show_default=True, help="Of the intervals.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="JSON file to write.", metavar="FILE.json")
+@json_option("File")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."
 )

@@ -13,6 +13,7 @@ from t2av_bench.cli._options import (
     cache_dir_option,
     device_option,
     features_option,
+    json_option,
     manifest_option,
     on_error_option,
     plot_option,
@@ -63,14 +64,7 @@ FORMATS = ("plain", "latex", "markdown", "csv", "json")
 @batch_size_option
 @workers_option()
 @cache_dir_option
-@click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    default=Path("result.json"),
-    show_default=True,
-    help="Result file to write.",
-)
+@json_option("Result file", default="result.json")
 @click.option("--system", help="Name of the system.  [default: the folder's name]")
 @click.option("--description", default="", help="What the system is, for readers of the result.")
 @on_error_option("Stop if a clip cannot be scored, or leave it out on both sides.")

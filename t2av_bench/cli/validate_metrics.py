@@ -13,6 +13,7 @@ from t2av_bench.cli._options import (
     cache_dir_option,
     device_option,
     features_option,
+    json_option,
     manifest_option,
     on_error_option,
     plot_option,
@@ -47,14 +48,7 @@ FORMATS = ("plain", "markdown", "csv", "json")
 @cache_dir_option
 @on_error_option("Stop if a clip cannot be used, or leave it out.")
 @seed_option()
-@click.option(
-    "-o",
-    "--output",
-    type=PATH,
-    default=Path("validation.json"),
-    show_default=True,
-    help="File to write.",
-)
+@json_option("File", default="validation.json")
 @plot_option("of the responses")
 @click.option(
     "--format", "form", type=click.Choice(FORMATS), default="plain", show_default=True, help="Of the printed table."

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from t2av_bench.errors import UsageError
+from t2av_bench.errors import PrerequisiteError, UsageError
 from t2av_bench.manifests import Manifest
 from t2av_bench.models.extractors import Extractor, get_extractor
 from t2av_bench.models.extractors.arithmetic import FULL, check_precision
@@ -79,7 +79,7 @@ def make_extractors(
     Raises
     ------
     PrerequisiteError
-        If weights are missing: at once, and not after the files have been checked.
+        If weights are missing: all at once, and not after the files have been checked.
     UsageError
         If a precision or compilation is asked for and there is no network that could have it.
     """
@@ -88,13 +88,23 @@ def make_extractors(
     made: dict[str, Extractor] = {}
     for name in dict.fromkeys(protocol.extractors.values()):
         made[name] = make_extractor(name, protocol, device, how)
-        if made[name].modality in embedded:
-            made[name].check()
+    _check([extractor for extractor in made.values() if extractor.modality in embedded])
     if how and not any(isinstance(extractor, NetworkExtractor) for extractor in made.values()):
         raise UsageError(
             f"{' and '.join(how)} are about networks, and the extractors {', '.join(made)} have none: leave that out"
         )
     return {part: made[name] for part, name in protocol.extractors.items()}
+
+
+def _check(extractors: Iterable[Extractor]) -> None:
+    lacking: dict[str, None] = {}  # two extractors may share a file
+    for extractor in extractors:
+        try:
+            extractor.check()
+        except PrerequisiteError as error:
+            lacking[str(error)] = None
+    if lacking:
+        raise PrerequisiteError("\n".join(lacking))
 
 
 def make_extractor(name: str, protocol: Protocol, device: str, how: Mapping[str, Any] | None = None) -> Extractor:
