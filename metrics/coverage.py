@@ -47,7 +47,16 @@ import numpy as np
 import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics.distances import checked_sides, row_blocks, squared_distances
+from t2av_bench.metrics.distances import (
+    Centred,
+    Rows,
+    StoredRows,
+    checked_rows,
+    mean_row,
+    row_blocks,
+    squared_distances,
+    squared_norms,
+)
 from t2av_bench.metrics.stats import Float64Array
 
 _BLOCK_VALUES = 2**20  # distances held at a time: 8 MB
@@ -65,13 +74,16 @@ class SupportScores(NamedTuple):
     k: int
 
 
-def support_scores(reference: npt.ArrayLike, generated: npt.ArrayLike, *, k: int = 5) -> SupportScores:
+def support_scores(
+    reference: npt.ArrayLike | StoredRows, generated: npt.ArrayLike | StoredRows, *, k: int = 5
+) -> SupportScores:
     """Compare the supports of two sets of features.
 
     Parameters
     ----------
     reference, generated
-        Arrays of shape (n, d) and (m, d), more than k rows each, from the same extractor.
+        Arrays of shape (n, d) and (m, d), more than k rows each, from the same extractor; or rows that are stored
+        elsewhere.
     k
         Neighbour that a ball reaches to.
 
@@ -98,13 +110,15 @@ def support_scores(reference: npt.ArrayLike, generated: npt.ArrayLike, *, k: int
     return compared(x, y, (_squared_radii(x, k), _squared_radii(y, k))).scores(k)
 
 
-def centred_sides(reference: npt.ArrayLike, generated: npt.ArrayLike, k: int) -> tuple[Float64Array, Float64Array]:
+def centred_sides(
+    reference: npt.ArrayLike | StoredRows, generated: npt.ArrayLike | StoredRows, k: int
+) -> tuple[Centred, Centred]:
     """Return both sides as :func:`support_scores` takes them, with the reference's mean at 0; raise as it does."""
     if k < 1:
         raise MetricError(f"`k` must be at least 1; got {k}")
-    x, y = checked_sides(reference, generated, least_n=k + 1)
-    centre = x.mean(axis=0)
-    return x - centre, y - centre
+    x, y = checked_rows(reference, generated, least_n=k + 1)
+    centre = mean_row(x)
+    return Centred(x, centre), Centred(y, centre)
 
 
 class Compared(NamedTuple):
@@ -136,8 +150,8 @@ class Compared(NamedTuple):
 
 
 def compared(
-    x: Float64Array,
-    y: Float64Array,
+    x: Rows,
+    y: Rows,
     radii: tuple[Float64Array, Float64Array],
     watch: Callable[[slice, Float64Array], None] = lambda block, squared: None,
 ) -> Compared:
@@ -154,7 +168,7 @@ def compared(
         have added to them.
     """
     x_radii, y_radii = radii
-    x_slack, y_slack = (_SLACK * np.square(rows).sum(axis=1) for rows in (x, y))
+    x_slack, y_slack = (_SLACK * squared_norms(rows) for rows in (x, y))
     found = Compared(np.zeros(len(y), dtype=np.intp), np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool))
     for block in distance_blocks(len(y), len(x)):
         squared = squared_distances(y[block], x)
@@ -172,7 +186,7 @@ def distance_blocks(rows_n: int, others_n: int) -> Iterator[slice]:
     return row_blocks(rows_n, max(_BLOCK_VALUES // others_n, 1))
 
 
-def _squared_radii(rows: Float64Array, k: int) -> Float64Array:
+def _squared_radii(rows: Rows, k: int) -> Float64Array:
     """Squared distance of each row to its k-th nearest neighbour, shape (n,)."""
     radii = np.empty(len(rows))
     for block in distance_blocks(len(rows), len(rows)):

@@ -36,7 +36,7 @@ import numpy.typing as npt
 
 from t2av_bench.errors import MetricError
 from t2av_bench.metrics.coverage import SupportScores, centred_sides, compared, distance_blocks
-from t2av_bench.metrics.distances import squared_distances
+from t2av_bench.metrics.distances import Rows, StoredRows, squared_distances
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import ClipIds, checked_clips
 
@@ -63,8 +63,8 @@ class SupportErrors(NamedTuple):
 
 
 def support_errors(
-    reference: npt.ArrayLike,
-    generated: npt.ArrayLike,
+    reference: npt.ArrayLike | StoredRows,
+    generated: npt.ArrayLike | StoredRows,
     reference_clips: ClipIds,
     generated_clips: ClipIds,
     *,
@@ -139,7 +139,7 @@ class _Radii(NamedTuple):
     of_parts: dict[int, npt.NDArray[np.float32]]
 
 
-def _radii_of(rows: Float64Array, drawn: dict[int, Parts], clips: npt.NDArray[np.intp], k: int) -> _Radii:
+def _radii_of(rows: Rows, drawn: dict[int, Parts], clips: npt.NDArray[np.intp], k: int) -> _Radii:
     """Find each row's k-th neighbour among all rows, and among those of its own part in every draw."""
     parts_of_rows = {parts_n: parts[:, clips] for parts_n, parts in drawn.items()}
     found = _Radii(

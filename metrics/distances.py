@@ -35,6 +35,21 @@ class StoredRows(ABC):
 Rows = Float64Array | StoredRows
 
 
+class Centred(StoredRows):
+    """Rows less one row, such as their mean, made when asked for."""
+
+    def __init__(self, rows: Rows, centre: Float64Array) -> None:
+        self._rows, self._centre = rows, centre
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, dimension)."""
+        return len(self._rows), self._rows.shape[1]
+
+    def __getitem__(self, places: slice | npt.NDArray[np.intp]) -> Float64Array:
+        return self._rows[places] - self._centre
+
+
 def checked_sides(
     reference: npt.ArrayLike, generated: npt.ArrayLike, least_n: int = 2
 ) -> tuple[Float64Array, Float64Array]:
@@ -51,12 +66,14 @@ def checked_sides(
     return sides
 
 
-def checked_rows(reference: npt.ArrayLike | StoredRows, generated: npt.ArrayLike | StoredRows) -> tuple[Rows, Rows]:
+def checked_rows(
+    reference: npt.ArrayLike | StoredRows, generated: npt.ArrayLike | StoredRows, least_n: int = 2
+) -> tuple[Rows, Rows]:
     """Do what :func:`checked_sides` does, where a side may also be stored elsewhere."""
     sides = tuple(
         rows if isinstance(rows, StoredRows) else np.asarray(rows, dtype=np.float64) for rows in (reference, generated)
     )
-    _check_sides(sides[0], sides[1], least_n=2)
+    _check_sides(sides[0], sides[1], least_n)
     return sides[0], sides[1]
 
 
@@ -106,18 +123,23 @@ def row_blocks(rows_n: int, block_n: int) -> Iterator[slice]:
         yield slice(start, min(start + block_n, rows_n))
 
 
-def squared_distances(x: Float64Array, y: Float64Array) -> Float64Array:
+def squared_distances(x: Float64Array, y: Rows) -> Float64Array:
     """Return squared Euclidean distances of rows (n, d) and (m, d), shape (n, m), never negative.
 
-    By one matrix product, so that the error is about 1e-15 of the squared norms: centre the rows first.
+    By matrix products, so that the error is about 1e-15 of the squared norms: centre the rows first.
     """
-    squared: Float64Array = (-2.0 * x) @ y.T
-    squared += _squared_norms(x)[:, None]
-    squared += _squared_norms(y)[None, :]
-    np.maximum(squared, 0.0, out=squared)
+    squared = np.empty((len(x), len(y)))
+    doubled, x_norms = -2.0 * x, squared_norms(x)[:, None]
+    for block in row_blocks(len(y), _BLOCK_ROWS):
+        some = y[block]
+        part = squared[:, block]
+        np.matmul(doubled, some.T, out=part)
+        part += x_norms
+        part += squared_norms(some)
+        np.maximum(part, 0.0, out=part)
     return squared
 
 
-def _squared_norms(rows: Float64Array) -> Float64Array:
+def squared_norms(rows: Rows) -> Float64Array:
     """Return |row|², shape (n,), without a copy of all rows."""
     return np.concatenate([np.square(rows[block]).sum(axis=1) for block in row_blocks(len(rows), _BLOCK_ROWS)])

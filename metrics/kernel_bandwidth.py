@@ -12,7 +12,15 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from t2av_bench.metrics.distances import Rows, StoredRows, checked_rows, mean_row, row_blocks, squared_distances
+from t2av_bench.metrics.distances import (
+    Centred,
+    Rows,
+    StoredRows,
+    checked_rows,
+    mean_row,
+    row_blocks,
+    squared_distances,
+)
 from t2av_bench.metrics.stats import Float64Array
 
 MEDIAN_ROWS = 4096
@@ -50,25 +58,11 @@ def median_distance(rows: npt.ArrayLike | StoredRows, *, seed: int = 0) -> float
     9.0
     """
     checked, _ = checked_rows(rows, rows)
-    centred = _Centred(checked, mean_row(checked))
+    centred = Centred(checked, mean_row(checked))
     some = centred[_drawn(centred, MEDIAN_ROWS, seed) if len(centred) > MEDIAN_ROWS else slice(None)]
     first, second = _middle_pair(some)
     # That pair's distance once more, without the rounding of the matrix product: exactly 0 for equal rows.
     return float(np.linalg.norm(some[first] - some[second]))
-
-
-class _Centred(StoredRows):
-    """Rows less their mean, made when asked for."""
-
-    def __init__(self, rows: Rows, mean: Float64Array) -> None:
-        self._rows, self._mean = rows, mean
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        return len(self._rows), self._rows.shape[1]
-
-    def __getitem__(self, places: slice | npt.NDArray[np.intp]) -> Float64Array:
-        return self._rows[places] - self._mean
 
 
 def _middle_pair(rows: Float64Array) -> tuple[int, int]:

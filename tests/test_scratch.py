@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from t2av_bench.errors import T2AVBenchError
-from t2av_bench.metrics import kernel_distance
+from t2av_bench.metrics import kernel_distance, support_scores
+from t2av_bench.metrics.coverage_errors import support_errors
 from t2av_bench.scratch import RowFile
 
 
@@ -41,6 +42,16 @@ def test_a_distance_of_rows_in_a_file_has_the_bits_of_that_of_an_array():
     sides = some_clips(1), some_clips(2)
     stored = kernel_distance(*(filled(side) for side in sides))
     assert stored.value == kernel_distance(*(np.concatenate(side) for side in sides)).value
+
+
+def test_supports_of_rows_in_a_file_have_the_bits_of_those_of_arrays():
+    sides = some_clips(1), some_clips(2)
+    stored, whole = [filled(side) for side in sides], [np.concatenate(side) for side in sides]
+    assert support_scores(*stored) == support_scores(*whole)
+    many = [[clip for seed in seeds for clip in some_clips(seed)] for seeds in (range(8), range(8, 16))]
+    places = filled(many[0]).places
+    errors = support_errors(*map(filled, many), places, places)
+    assert errors == support_errors(*map(np.concatenate, many), places, places)
 
 
 @pytest.mark.parametrize("when", ["opening", "writing"])

@@ -38,10 +38,11 @@ class SupportScore(SetMeasure):
 
     def _compare(self, clips: ClipSet, seed: int) -> tuple[SupportScores, SupportErrors | str]:
         """Return the scores, and their errors or why they have none."""
-        reference, places = clips.stacked("clip_audio", generated=False)
-        generated, generated_places = clips.stacked("clip_audio", generated=True)
+        reference, generated = clips.stored("clip_audio")
         names = np.array([clip.clip_id for clip in clips.clips])
         try:
-            return support_errors(reference, generated, names[places], names[generated_places], k=self.k, seed=seed)
+            return support_errors(
+                reference, generated, names[reference.places], names[generated.places], k=self.k, seed=seed
+            )
         except MetricError as error:
             return support_scores(reference, generated, k=self.k), str(error)
