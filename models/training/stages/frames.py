@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from t2av_bench.models.t2av.operators import Addition
-from t2av_bench.models.t2av.temporal import TemporalTransformer
+from t2av_bench.models.t2av.temporal import FeedForward, TemporalTransformer
 from t2av_bench.models.training.features import Arrays
 from t2av_bench.models.training.stages.base import Stage
 
@@ -31,6 +30,8 @@ TARGETS_N = _STEPS_N + _BANDS_N
 class Hearing(nn.Module):
     """What is heard at each picture, from the video's features and the caption.
 
+    The caption scales the features, and not only shifts them, so that it can leave out what it does not name.
+
     Parameters
     ----------
     video_dim, text_dim
@@ -39,12 +40,16 @@ class Hearing(nn.Module):
 
     def __init__(self, video_dim: int, text_dim: int) -> None:
         super().__init__()
-        self.merge = Addition(video_dim, text_dim, video_dim, heads_n=1)
+        self.scale_and_shift = nn.Linear(text_dim, 2 * video_dim)
+        self.feedforward = FeedForward(video_dim, 2 * video_dim)
+        self.norm = nn.LayerNorm(video_dim)
         self.out = nn.Linear(video_dim, TARGETS_N)
 
     def forward(self, video: Tensor, text: Tensor) -> Tensor:
         """Map (batch, frames, video_dim) and (batch, text_dim) to (batch, frames, targets)."""
-        predicted: Tensor = self.out(self.merge(video, text))
+        scale, shift = self.scale_and_shift(text)[:, None].chunk(2, dim=-1)
+        x = video * (1 + scale) + shift
+        predicted: Tensor = self.out(self.norm(x + self.feedforward(x)))
         return predicted
 
 
