@@ -31,7 +31,7 @@ Standard errors
 Those of first order, from the influence of every row, are too large where the distance is near its noise. Of second
 order, with the influences on the value over either half of the clips, they are near the spread, and a paired test of
 two equally good systems rejects about as often as it should, with 30 clips in 6 to 7 % at the 5 % level
-(``benchmarks/null_levels.py``).
+(``benchmarks/null_levels.py``). Of two clips there is no error: their only pair says nothing about how pairs vary.
 
 Joint KAD is the same on balanced joint rows (:mod:`t2av_bench.metrics.joint`): the raw ones would give the block of the
 largest scale the whole distance.
@@ -63,6 +63,9 @@ from t2av_bench.metrics.kernel_bandwidth import median_distance, median_rows_n
 from t2av_bench.metrics.kernel_means import Places, Shares, mean_within, means_between
 from t2av_bench.metrics.stats import Float64Array, JointStats
 from t2av_bench.metrics.uncertainty import checked_clips
+
+STDERR_CLIPS = 3
+"""Fewest clips of a side whose kernel distance has a standard error."""
 
 
 class KernelDistance(NamedTuple):

@@ -30,7 +30,7 @@ from t2av_bench.metrics.groups import halves_of
 from t2av_bench.metrics.halves import frechet_contributions
 from t2av_bench.metrics.index_influence import alignment_index_influence
 from t2av_bench.metrics.joint import alignment_index
-from t2av_bench.metrics.kernel import kernel_distance
+from t2av_bench.metrics.kernel import STDERR_CLIPS, kernel_distance
 from t2av_bench.metrics.states import SideRows
 from t2av_bench.metrics.stats import JointStats
 from t2av_bench.metrics.streaming import EmbeddingScore, Side
@@ -149,7 +149,7 @@ class KernelScore(EmbeddingScore):
             clips=clips,
             halves=None if by_row is None else (by_row[0], by_row[1]),
         )
-        if not self.stderr:
+        if not self.stderr or min(len(np.unique(side.clips)) for side in (reference, generated)) < STDERR_CLIPS:
             return found.value, None
         first = clip_contributions(found.influence, reference.clips, generated.clips).values
         if found.own_half is None:

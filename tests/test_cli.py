@@ -140,6 +140,22 @@ def test_problems_exit_with_1_and_name_every_file(world: Path, base: list[str], 
     done = call("evaluate", "--pred-dir", preds, *base, "--on-error", "skip")
     assert done.exit_code == 0
     assert "incomplete: 2 of 6 clips were left out" in done.stdout
+    assert all(f"  {wav}: " in done.stderr for wav in wavs[:2])
+
+
+def test_no_file_is_written_twice_or_over_one_that_is_read(world: Path, base: list[str], tmp_path: Path):
+    noise, result = ["evaluate", "--pred-dir", world / "preds" / "noise", *base], tmp_path / "a.json"
+    for clash in (["--per-clip", result], ["--per-clip", tmp_path / "a.per_clip.csv"]):
+        done = call(*noise, "-o", result, *clash)
+        assert done.exit_code == 2
+        assert f"{clash[1]}: is read or written as something else by this command" in done.output
+    assert not result.exists()
+    result.write_text("kept")
+    for command in (["compare", result, result], ["correlate", result, "--ratings", tmp_path / "ratings.csv"]):
+        done = call(*command, "-o", result)
+        assert done.exit_code == 2
+        assert f"{result}: is read or written" in done.output
+    assert result.read_text() == "kept"
 
 
 def test_a_folder_of_other_names_says_what_they_look_like(base: list[str], tmp_path: Path):

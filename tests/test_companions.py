@@ -103,6 +103,15 @@ def test_the_error_of_the_kernel_distance_is_that_of_a_jackknife_over_clips():
     assert found.scores["KAD"].settings["stderr"] == "second order"
 
 
+@pytest.mark.parametrize("name", ["KAD", "KAVD"])
+def test_kernel_distances_of_two_clips_have_no_error_and_say_why(name: str):
+    parts = [{part: drawn(2, 5, seed + i, rows=3) for i, part in enumerate(("audio", "video"))} for seed in (0, 7)]
+    scored = score_companions([name], clip_set(*parts), 0)
+    assert scored.scores[name].stderr is None
+    assert scored.scores[name].withheld["stderr"] == f"the standard error of {name} needs at least 3 clips; got 2"
+    assert name not in scored.contributions
+
+
 def test_precision_is_of_the_generated_set_and_recall_of_the_reference():
     """Convention test: a generated set that holds a part of reality is precise and lacks recall."""
     reference = drawn(60, 2, 0)

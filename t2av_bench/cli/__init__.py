@@ -45,7 +45,6 @@ _COMMANDS = {
     "doctor": ("t2av_bench.cli.doctor:doctor", "Say what works here, what is missing and how to get it."),
     "demo": ("t2av_bench.cli.demo:demo", "Score sounds of known quality on the built-in mini world."),
 }
-_SHOWN = 20
 # Reasons of the disk, its rights and its server, of which a program can only tell.
 _OF_THE_SYSTEM = frozenset(
     (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE)
@@ -152,9 +151,9 @@ def _plain_warnings() -> Iterator[None]:
 def _listed(error: ProblemsError) -> str:
     if not error.problems:
         return str(error)
-    lines = [f"{error}:", *(f"  {problem}" for problem in error.problems[:_SHOWN])]
-    if len(error.problems) > _SHOWN:
-        lines.append(f"  … and {len(error.problems) - _SHOWN} more")
+    from t2av_bench.cli._problems import problem_lines
+
+    lines = [f"{error}:", *problem_lines(error.problems)]
     if "at least 2 clips" not in str(error):
         lines.append("Mend these files, or leave the clips out on both sides with --on-error skip (the result is then")
         lines.append("marked incomplete).")

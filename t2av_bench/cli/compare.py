@@ -40,7 +40,9 @@ def compare(
     from t2av_bench.comparison.plot import plot_comparison
     from t2av_bench.comparison.tables import format_comparison
     from t2av_bench.plotting import check_plot_path
+    from t2av_bench.schemas import check_apart
 
+    check_apart(output, plot, read=results)
     if plot is not None:
         check_plot_path(plot)
     names = [name.strip() for name in metrics.split(",")] if metrics else None

@@ -40,7 +40,9 @@ def correlate(
     """
     from t2av_bench.correlation import correlate as run
     from t2av_bench.correlation.tables import format_correlation
+    from t2av_bench.schemas import check_apart
 
+    check_apart(output, read=(*results, ratings))
     names = [name.strip() for name in metrics.split(",")] if metrics else None
     correlation = run(results, ratings, metrics=names, confidence=confidence)
     if output is not None:

@@ -104,8 +104,9 @@ def evaluate(
     Prints a table and writes a result file. Nothing is scored unless every clip can be (see --on-error).
     Processes that torchrun starts share the work: `torchrun --nproc-per-node 2 -m t2av_bench evaluate ...`.
     """
+    from t2av_bench.cli._problems import problem_lines
     from t2av_bench.distributed import is_first, processes
-    from t2av_bench.errors import UsageError
+    from t2av_bench.errors import Problem, UsageError
     from t2av_bench.evaluation import evaluate as run
     from t2av_bench.extraction.choice import default_features
     from t2av_bench.manifests import load_manifest
@@ -115,8 +116,9 @@ def evaluate(
     from t2av_bench.results.per_clip import per_clip_path
     from t2av_bench.results.plot import plot_result
     from t2av_bench.results.tables import format_results, format_worst
-    from t2av_bench.schemas import check_writable
+    from t2av_bench.schemas import check_apart, check_writable
 
+    check_apart(output, per_clip_path(output), per_clip, plot)
     if plot is not None:
         check_plot_path(plot)
     names = [name.strip() for name in metrics.split(",")] if metrics else None
@@ -141,6 +143,9 @@ def evaluate(
     if per_clip is not None:
         result.save_per_clip(per_clip)
     click.echo(format_results([result], form), nl=False)  # type: ignore[arg-type]  # click has checked the choice
+    if result.problems:
+        left_out = problem_lines([Problem(**problem) for problem in result.problems])
+        click.echo("\n".join(["Left out on both sides:", *left_out]), err=True)
     click.echo(f"Result written to {output}, its clips to {per_clip_path(output)}", err=True)
     if per_clip is not None:
         click.echo(f"Contributions of clips written to {per_clip}", err=True)

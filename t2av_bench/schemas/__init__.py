@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
@@ -14,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from t2av_bench.errors import ResultError, shown
+from t2av_bench.errors import ResultError, UsageError, shown
 from t2av_bench.files import remove_leftovers, replacing
 
 if TYPE_CHECKING:
@@ -185,6 +186,21 @@ def check_writable(path: Path) -> None:
         raise ResultError(f"{path}: cannot be written (a file stands where its folder should be)") from error
     except OSError as error:
         raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def check_apart(*written: Path | None, read: Iterable[str | Path] = ()) -> None:
+    """Raise if a file that will be written is one of those that are read, or if one would be written twice.
+
+    Raises
+    ------
+    UsageError
+        If that is so; says which file.
+    """
+    taken = {Path(path).resolve() for path in read}
+    for path in filter(None, written):
+        if path.resolve() in taken:
+            raise UsageError(f"{path}: is read or written as something else by this command; give another file name")
+        taken.add(path.resolve())
 
 
 class _ProbedError(Exception):
