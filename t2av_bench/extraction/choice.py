@@ -14,6 +14,7 @@ from t2av_bench.protocol import OURS, Protocol, make_protocol
 
 DEFAULT_MANIFEST = "t2av-mini"
 MODALITIES = ("audio", "video", "text")
+_WITHOUT_WEIGHTS = "The features 'lite' need no weights: --features lite (features='lite'). They give other scores."
 
 
 def default_features(benchmark: Manifest, protocol: str = OURS) -> str | None:
@@ -88,7 +89,8 @@ def make_extractors(
     made: dict[str, Extractor] = {}
     for name in dict.fromkeys(protocol.extractors.values()):
         made[name] = make_extractor(name, protocol, device, how)
-    _check([extractor for extractor in made.values() if extractor.modality in embedded])
+    way_out = [_WITHOUT_WEIGHTS] if protocol.preset is None and protocol.features == "paper" else []
+    _check([extractor for extractor in made.values() if extractor.modality in embedded], way_out)
     if how and not any(isinstance(extractor, NetworkExtractor) for extractor in made.values()):
         raise UsageError(
             f"{' and '.join(how)} are about networks, and the extractors {', '.join(made)} have none: leave that out"
@@ -96,7 +98,7 @@ def make_extractors(
     return {part: made[name] for part, name in protocol.extractors.items()}
 
 
-def _check(extractors: Iterable[Extractor]) -> None:
+def _check(extractors: Iterable[Extractor], way_out: Sequence[str]) -> None:
     lacking: dict[str, None] = {}  # two extractors may share a file
     for extractor in extractors:
         try:
@@ -104,7 +106,7 @@ def _check(extractors: Iterable[Extractor]) -> None:
         except PrerequisiteError as error:
             lacking[str(error)] = None
     if lacking:
-        raise PrerequisiteError("\n".join(lacking))
+        raise PrerequisiteError("\n".join([*lacking, *way_out]))
 
 
 def make_extractor(name: str, protocol: Protocol, device: str, how: Mapping[str, Any] | None = None) -> Extractor:
