@@ -18,10 +18,10 @@ from t2av_support import open_gates, tiny_config
 from team import in_team
 
 from t2av_bench.cli import main
-from t2av_bench.errors import MediaError, PrerequisiteError, ProblemsError, UsageError
+from t2av_bench.errors import MediaError, PrerequisiteError, ProblemsError, ResultError, T2AVBenchError, UsageError
 from t2av_bench.generation import record as generation_record
 from t2av_bench.generation.batches import Share, shares
-from t2av_bench.generation.making import Generated, generate, generate_one
+from t2av_bench.generation.making import Generated, generate, generate_one, write_wav
 from t2av_bench.generation.record import SETTINGS_FILE, Sampling, agree_on_settings
 from t2av_bench.manifests import Clip, load_manifest
 from t2av_bench.media import probe, read_audio, read_frames
@@ -299,9 +299,14 @@ def test_the_command_does_both(checkpoint, data, whole, tmp_path):
         (["--manifest", "t2av-mini", "--prompt", "x"], "--prompt and --length belong to --video"),
         (["--manifest", "t2av-mini", "--shard", "4/4"], "must be i/n with 0 <= i < n"),
         (["--manifest", "t2av-mini", "--shard", "a"], "must be i/n with 0 <= i < n"),
+        (["--video", "x.mp4", "--shard", "0/2"], "--shard belongs to --manifest"),
+        *(
+            (["--video", "x.mp4", "--guidance", scale], "guidance must be a number from 0 on; got " + scale)
+            for scale in ("nan", "inf", "-1")
+        ),
     ],
 )
-def test_the_command_refuses_what_contradicts_itself(arguments, message, tmp_path):
+def test_the_command_refuses_what_makes_no_sense(arguments, message, tmp_path):
     done = CliRunner().invoke(main, ["generate", "-o", str(tmp_path / "out"), *arguments])
     assert done.exit_code == 2
     assert message in done.output
@@ -358,3 +363,35 @@ def test_of_two_that_begin_a_folder_at_once_one_decides(tmp_path):
     winner = json.loads((tmp_path / "out" / SETTINGS_FILE).read_text())["sampling"]["seed"]
     assert [seed for seed, outcome in enumerate(outcomes) if outcome is None] == [winner]
     assert [path.name for path in (tmp_path / "out").iterdir()] == [SETTINGS_FILE]
+
+
+def test_a_file_where_a_folder_is_needed_is_named(checkpoint: Path, data: Path, tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError, match="file: the sounds need a folder, and here stands a file"):
+        run(checkpoint, data, tmp_path / "file")
+    with pytest.raises(ResultError, match="a file stands where its folder should be"):
+        generate_one(checkpoint, "x", tmp_path / "file" / "x.wav", data / "c0.mp4", sampling=FAST)
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_missing_videos_come_with_advice_that_the_command_can_follow(checkpoint: Path, data: Path, tmp_path: Path):
+    arguments = [
+        "--checkpoint",
+        checkpoint,
+        "--manifest",
+        data / "list.csv",
+        "--data-dir",
+        tmp_path,
+        "--num-workers",
+        0,
+    ]
+    done = CliRunner().invoke(main, ["generate", "-o", str(tmp_path / "out"), *map(str, arguments)])
+    assert done.exit_code == 1
+    assert "is --data-dir the right folder?" in done.output
+    assert "--on-error" not in done.output
+
+
+def test_sound_that_is_not_finite_is_not_written(tmp_path: Path):
+    with pytest.raises(T2AVBenchError, match="the sound that was generated is not finite"):
+        write_wav(tmp_path / "a.wav", np.array([0.0, np.nan], np.float32))
+    assert not list(tmp_path.iterdir())

@@ -75,6 +75,8 @@ def generate(
         raise UsageError("give either --manifest or --video")
     sampling = Sampling(video=not no_video, **sampled)
     if video is not None:
+        if shard != (0, 1):
+            raise UsageError("--shard belongs to --manifest; one --video has no shards")
         if launched():
             raise UsageError("one --video is no work for several processes; run this command without torchrun")
         wav, mp4 = generate_one(checkpoint, prompt, out, video, length_s=length_s, sampling=sampling, device=device)

@@ -23,6 +23,7 @@ from t2av_bench.generation.record import Sampling, agree_on_settings, check_sett
 from t2av_bench.manifests import Clip, Manifest, load_manifest
 from t2av_bench.naming import locate_media, media_folder
 from t2av_bench.progress import progress_bar
+from t2av_bench.schemas import check_writable
 from t2av_bench.workers import run_one
 
 SR_HZ = 16_000
@@ -180,10 +181,10 @@ def generate_one(
         raise UsageError(f"the output must end in .wav, got {wav}")
     if mp4.exists() and mp4.resolve() == Path(video).resolve():
         raise UsageError(f"{mp4} is the video itself and would be overwritten; give another --out")
+    check_writable(wav)
     info = run_one(probe_video, video, video)
     sampling = sampling or Sampling()
     pipeline = load_pipeline(find_checkpoint(checkpoint), device)
-    wav.parent.mkdir(parents=True, exist_ok=True)
     pictures = None
     if sampling.video:
         length_s = checked_length_s(stated_length_s(info, video) if length_s is None else length_s)
@@ -206,9 +207,12 @@ def write_wav(path: Path, sound: Float32Array) -> None:
     Raises
     ------
     T2AVBenchError
-        If it cannot be written, as on a full disk.
+        If it is not finite, or cannot be written, as on a full disk.
     """
     import soundfile
+
+    if not np.isfinite(sound).all():
+        raise T2AVBenchError(f"{path}: the sound that was generated is not finite; is the checkpoint sound?")
 
     peak = float(np.abs(sound).max(initial=0.0))
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from contextlib import suppress
@@ -30,7 +31,7 @@ class Sampling:
     Attributes
     ----------
     steps_n, guidance_scale
-        DDIM steps and strength of guidance.
+        DDIM steps, and strength of guidance from 0 on.
     candidates_n
         Sounds tried per clip, of which the nearest to the caption by CLAP is kept.
     negative_prompt
@@ -39,6 +40,11 @@ class Sampling:
         Whether the system sees the video; without, it is its base model.
     seed
         With the clip's id, of the clip's noise.
+
+    Raises
+    ------
+    UsageError
+        If the guidance is negative or not finite.
     """
 
     steps_n: int | None = None
@@ -47,6 +53,10 @@ class Sampling:
     negative_prompt: str = ""
     video: bool = True
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.guidance_scale is not None and not 0.0 <= self.guidance_scale < math.inf:
+            raise UsageError(f"the guidance must be a number from 0 on; got {self.guidance_scale:g}")
 
     def call_options(self) -> dict[str, Any]:
         """Return the arguments of the pipeline's call."""
@@ -93,7 +103,10 @@ def agree_on_settings(target: Path, settings: dict[str, Any]) -> None:
         If it was not, or the folder holds sounds of another origin.
     """
     path = target / SETTINGS_FILE
-    target.mkdir(parents=True, exist_ok=True)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"{target}: the sounds need a folder, and here stands a file") from error
     # In this order: another process, with another shard, may just be beginning, and it writes the record first.
     has_sounds = any(target.glob("*.wav"))
     if not path.is_file():
