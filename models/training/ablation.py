@@ -14,6 +14,7 @@ from t2av_bench.files import replacing
 from t2av_bench.models.t2av.config import OPERATORS
 from t2av_bench.models.training import saving
 from t2av_bench.models.training.ablation_plot import plot_ablation
+from t2av_bench.models.training.clips import clip_source
 from t2av_bench.models.training.config import TrainingConfig, load_config
 from t2av_bench.models.training.plan import ORDER, relevant_settings
 from t2av_bench.models.training.training import train
@@ -105,9 +106,11 @@ def ablate(
     for name in only:
         if name not in table:
             raise no_such_name(f"There is no variant named {name!r}", name, table)
+    configs = {name: load_config(source, [*changes, *table[name]]) for name in only or table}
+    for changed in configs.values():  # all of them before the first training
+        clip_source(changed, training=True)
     rows: list[Row] = []
-    for name in only or table:
-        changed = load_config(source, [*changes, *table[name]])
+    for name, changed in configs.items():
         for donor in (base, output / FULL):
             if donor is None:
                 continue

@@ -231,10 +231,12 @@ class ClipStore:
             for index, outcome in outcomes:
                 if isinstance(outcome, JobFailure):
                     first, end = missing[index]
-                    failures.append(f"of clips {first} to {end - 1}: {outcome.reason}")
+                    failures.append(f"clips {first} to {end - 1}: {outcome.error or outcome.reason}")
                 bar.update(self.shard_n)
         if failures:
-            raise TrainingError(f"{len(failures)} groups of clips cannot be read, the first {failures[0]}")
+            raise TrainingError(
+                f"Clips cannot be read, in {len(failures)} of {len(shards)} groups; the first are {failures[0]}"
+            )
 
     @property
     def _longest_s(self) -> float:

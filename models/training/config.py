@@ -6,6 +6,7 @@ start from one of them with ``extends: mini``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,6 +174,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         """Check the ranges."""
         _check(self.seed >= 0, "seed must not be negative")
+        rates = self.model.duration_s, self.model.frame_rate_hz
+        _check(all(0 < rate < math.inf for rate in rates), "duration_s and frame_rate_hz must be above 0")
         _check(self.checkpoint_every >= 0 and self.validate_every >= 0, "intervals must not be negative")
 
     def to_mapping(self) -> dict[str, Any]:

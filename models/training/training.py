@@ -268,7 +268,7 @@ def make_pipeline(config: TrainingConfig) -> Any:
 
         try:
             return build_mini(config.model)
-        except (ValueError, RuntimeError, MemoryError, ZeroDivisionError) as error:
+        except (ValueError, RuntimeError, MemoryError, ZeroDivisionError, IndexError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UsageError(f"No networks can be made from the settings under `model`: {reason}") from error
     from t2av_bench.models.t2av.pipeline import T2AVPipeline

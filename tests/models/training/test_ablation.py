@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from training_support import tiny_recipe
 
 from t2av_bench.cli import main
-from t2av_bench.errors import UsageError
+from t2av_bench.errors import T2AVBenchError, UsageError
 from t2av_bench.models.training.ablation import ablate, variants
 from t2av_bench.models.training.config import STAGE_GROUPS, load_config
 from t2av_bench.models.training.plan import ORDER
@@ -77,6 +77,12 @@ def test_a_rung_of_data_keeps_the_base_model_and_trains_all_that_sees_the_video(
 def test_an_unknown_variant_is_named(tmp_path: Path, recipe: Path):
     with pytest.raises(UsageError, match="no variant named 'operator-lsmt'. Did you mean 'operator-lstm'"):
         ablate(recipe, tmp_path / "out", only=["operator-lsmt"])
+
+
+def test_a_missing_manifest_is_found_before_anything_is_trained(tmp_path: Path, recipe: Path):
+    with pytest.raises(T2AVBenchError, match="nope.csv: no such file"):
+        ablate(recipe, tmp_path / "out", only=["full", "data-x"], data={"x": str(tmp_path / "nope.csv")})
+    assert not (tmp_path / "out" / "full").exists()
 
 
 def test_the_command_lists_variants_and_checks_its_arguments(tmp_path: Path):

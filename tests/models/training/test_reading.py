@@ -43,6 +43,8 @@ def test_a_written_configuration_reads_back_equal():
         ("model.unet.channels=[32, wide]", "'model.unet.channels.1' must be a whole number"),
         ("stages.control.batch_size=0", "batches must hold a clip"),
         ("seed=-1", "seed must not be negative"),
+        ("model.duration_s=0", "duration_s and frame_rate_hz must be above 0"),
+        ("model.frame_rate_hz=-25", "duration_s and frame_rate_hz must be above 0"),
         ("validation.steps=0", "validation must have steps"),
         ("stages.control.ema_decay=1.0", "must be in .0, 1."),
         ("seed", "--set takes KEY=VALUE"),
