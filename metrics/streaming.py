@@ -85,6 +85,8 @@ class EmbeddingScore(Metric):
         unknown = set(dims) - {"audio", "video", "text"}
         if unknown or "audio" not in dims:
             raise UsageError(f"`dims` must hold audio, and may hold video and text; got {', '.join(dims)}")
+        if any(dim < 1 for dim in dims.values()):
+            raise UsageError(f"dimensions must be at least 1; got {dict(dims)}")
         if stderr and reference is not None and reference_clip_ids is None:
             raise UsageError("a standard error needs the clips of the reference: its rows, and `reference_clip_ids`")
         self.dims, self.coordinates, self.stderr = dict(dims), coordinates, stderr

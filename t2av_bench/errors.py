@@ -58,6 +58,18 @@ def no_such_name(sentence: str, name: str, known: Iterable[str], more: str = "")
     return UsageError(f"{sentence}.{hint} Available: {', '.join(known)}{more}.")
 
 
+def check_names(names: Sequence[str] | None, argument: str) -> None:
+    """Raise if one name stands where a list of names must: its letters would pass for names.
+
+    Raises
+    ------
+    UsageError
+        If that is so.
+    """
+    if isinstance(names, str):
+        raise UsageError(f"`{argument}` must be a list of names, such as [{names!r}]; got {names!r}")
+
+
 def shown(text: str, limit: int = 60) -> str:
     """Return foreign text as it may stand in a message: one line, shortened, without what moves the cursor."""
     text = text if len(text) <= limit else text[:limit] + " …"

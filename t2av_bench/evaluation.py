@@ -16,6 +16,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -180,7 +181,7 @@ def evaluate(
         benchmark, name=protocol, features=features, metrics=metrics, pooling=pooling, weights=weights, seed=seed,
         has_events=events is not None,
     )  # fmt: skip
-    _check_options(on_error, uncertainty, batch_size, num_workers)
+    _check_options(on_error, uncertainty, batch_size, num_workers, seed)
     unpacked: dict[str, str] = {}
     if pack is not None:
         choices, unpacked = packed_choices(choices, pack, asked=metrics)
@@ -273,13 +274,15 @@ def _result(found: Scorecard, clip_ids: Sequence[str], **records: Any) -> Result
     )
 
 
-def _check_options(on_error: str, uncertainty: str, batch_size: int, num_workers: int | None) -> None:
+def _check_options(on_error: str, uncertainty: str, batch_size: int, num_workers: int | None, seed: int) -> None:
     if on_error not in ("fail", "skip"):
         raise UsageError(f"on_error must be 'fail' or 'skip'; got {on_error!r}")
     if uncertainty not in get_args(Uncertainty):
         raise no_such_name(
             f"There is no level of uncertainty named {uncertainty!r}", uncertainty, get_args(Uncertainty)
         )
+    if not isinstance(seed, Integral) or seed < 0:
+        raise UsageError(f"seed must be a whole number from 0 on; got {seed!r}")
     if batch_size < 1:
         raise UsageError(f"batch_size must be at least 1; got {batch_size}")
     if num_workers is not None and num_workers < 0:

@@ -107,7 +107,8 @@ def _absence(clip_id: str, paths: list[str], where: Path, listed: bool) -> Probl
     if paths:
         folder = where.parent if listed else where
         names = " and ".join(Path(path).name for path in paths)
-        reason = f"there must be one prediction for this clip; found {names}"
+        where_found = f"found in {where.name}" if listed else "found"
+        reason = f"there must be one prediction for this clip; {where_found}: {names}"
         return Problem(clip_id, "duplicate", str(folder / paths[0]), reason)
     reason = (
         f"the list has no row for {clip_id}"

@@ -339,6 +339,8 @@ def test_wrong_options_are_said_before_any_work(world: tuple[Manifest, dict[str,
         ({"batch_size": 0}, "batch_size must be at least 1"),
         ({"num_workers": -1}, "num_workers must be at least 0"),
         ({"metrics": ["FVD"]}, "no metric named 'FVD'"),
+        ({"metrics": "FAVD"}, "`metrics` must be a list of names, such as ..FAVD..; got 'FAVD'"),
+        ({"seed": "a"}, "seed must be a whole number from 0 on; got 'a'"),
     ):
         with pytest.raises(UsageError, match=message):
             run(world, preds, **options)

@@ -276,6 +276,13 @@ def test_bad_input_is_refused_with_its_reason(world: World, tmp_path: Path) -> N
         FAD("lite").update(torch.full((1, 20_000), torch.nan), sr_hz=16_000)
     with pytest.raises(MetricError, match=r"every clip must last 0\.975 s, which is one window; got 0\.500 s"):
         FAD("lite").update(world.real[:, :8000], sr_hz=16_000)
+    with pytest.raises(MetricError, match=r"a batch must hold at least one clip; got none"):
+        FAD("lite").update(world.real[:0], sr_hz=16_000)
+    for sr_hz, fps, name in ((0, 25, "sr_hz"), (float("nan"), 25, "sr_hz"), (16_000, -5, "fps")):
+        with pytest.raises(UsageError, match=f"`{name}` must be above 0 and finite; got "):
+            metric.update(world.real, world.conditions["video"], sr_hz=sr_hz, fps=fps)
+    with pytest.raises(UsageError, match=r"dimensions must be at least 1; got \{'audio': -8\}"):
+        FAD({"audio": -8})
     with pytest.raises(UsageError, match=r"lite-text needs captions: text="):
         FATD("lite").update(world.real, sr_hz=16_000)
     with pytest.raises(UsageError, match=r"`clip_ids` must name each of the 8 clips; got 3"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -66,14 +67,19 @@ def embed_clips(
     Raises
     ------
     UsageError
-        If what an extractor needs was not given.
+        If what an extractor needs was not given, or a rate is not above 0.
     MetricError
-        If numbers of clips differ, a clip is too short, or an array does not fit.
+        If there are no clips, numbers of clips differ, a clip is too short, or an array does not fit.
     """
+    for name, rate in (("sr_hz", clips.sr_hz), ("fps", clips.fps)):
+        if rate is not None and not 0.0 < rate < math.inf:
+            raise UsageError(f"`{name}` must be above 0 and finite; got {rate:g}")
+    if not len(clips.audio):
+        raise MetricError("a batch must hold at least one clip; got none")
     durations_s = _durations_s(clips)
     parts = {part: _embedded(extractor, clips, durations_s) for part, extractor in extractors.items()}
-    if not durations_s or min(len(rows) for found in parts.values() for rows in found) == 0:
-        raise MetricError(f"every clip must last 0.975 s, which is one window; got {min(durations_s, default=0):.3f} s")
+    if min(len(rows) for found in parts.values() for rows in found) == 0:
+        raise MetricError(f"every clip must last 0.975 s, which is one window; got {min(durations_s):.3f} s")
     paired = [paired_rows(dict(zip(parts, clip, strict=True))) for clip in zip(*parts.values(), strict=True)]
     windows_n = [len(next(iter(clip.values()))) for clip in paired]
     rows = {part: np.concatenate([clip[part] for clip in paired]) for part in parts}

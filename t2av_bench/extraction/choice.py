@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from t2av_bench.errors import PrerequisiteError, UsageError
+from t2av_bench.errors import PrerequisiteError, UsageError, check_names
 from t2av_bench.manifests import Manifest
 from t2av_bench.models.extractors import Extractor, get_extractor
 from t2av_bench.models.extractors.arithmetic import FULL, check_precision
@@ -54,6 +54,7 @@ def protocol_for(
     UsageError
         As :func:`~t2av_bench.protocol.make_protocol`.
     """
+    check_names(metrics, "metrics")
     return make_protocol(
         name=name,
         features=features or default_features(benchmark, name),

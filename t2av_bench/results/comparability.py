@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from t2av_bench.errors import ComparisonError, UsageError, no_such_name
+from t2av_bench.errors import ComparisonError, UsageError, check_names, no_such_name
 from t2av_bench.metrics import METRICS
 from t2av_bench.results.result import Result
 
@@ -94,6 +94,7 @@ def shared_scores(entries: Sequence[Entry], chosen: Sequence[str] | None = None)
     UsageError
         If a chosen score is in no result.
     """
+    check_names(chosen, "metrics")
     everywhere = list(dict.fromkeys(name for entry in entries for name in entry.result.scores))
     known = list(dict.fromkeys([*everywhere, *(name for entry in entries for name in entry.result.absent)]))
     for name in chosen or ():

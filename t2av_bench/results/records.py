@@ -101,7 +101,7 @@ def file_notes(matching: Matching, checked: CheckReport) -> list[str]:
     """Say what was unusual about the files and did not stop the evaluation."""
     notes = []
     if matching.unknown:
-        names = ", ".join(path.name for path in matching.unknown[:3])
+        names = ", ".join([path.name for path in matching.unknown[:3]] + ["…"] * (len(matching.unknown) > 3))
         notes.append(f"{len(matching.unknown)} files belong to no clip of the manifest and were not scored: {names}")
     if checked.padded_n:
         notes.append(f"{checked.padded_n} files were up to 0.1 s short and were padded with zeros")

@@ -59,7 +59,8 @@ def cell(response: Response) -> str:
         return REWARDS
     if response.first_detected is None:
         return BLIND
-    text = f"{response.first_detected:g}" + "~" * (response.verdict == "sees")
+    out_of_order = response.verdict == "sees" and len(response.points) > 1
+    text = f"{response.first_detected:g}" + "~" * out_of_order
     if "first_above_floor" in response.withheld or response.first_above_floor == response.first_detected:
         return text
     return text + ("°" if response.first_above_floor is None else f" ({response.first_above_floor:g})")

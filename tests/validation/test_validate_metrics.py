@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +197,10 @@ def test_the_table_says_what_each_score_sees(found: Validation):
     assert f"({N} clips), lite features" in head
     assert "| score | late, s | swap | captions | silence |" in rows
     assert f"| FAD | {cell(found.of('FAD', 'late'))} | — | — |" in rows
+    seen = next(response for response in found.responses if response.first_detected is not None)
+    one_level = replace(seen, points=seen.points[:1], verdict="sees")
+    assert "~" in cell(replace(seen, verdict="sees"))
+    assert "~" not in cell(one_level), "one level cannot be out of order"
     assert "swap 0.05 is absent: a share of 0.05 of 10 clips is fewer than 2" in table
     assert "FAVD-b" in format_validation(found)
     assert json.loads(format_validation(found, "json")) == found.to_json()
