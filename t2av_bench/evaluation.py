@@ -274,7 +274,7 @@ def _result(found: Scorecard, clip_ids: Sequence[str], **records: Any) -> Result
     )
 
 
-def _check_options(on_error: str, uncertainty: str, batch_size: int, num_workers: int | None, seed: int) -> None:
+def _check_options(on_error: str, uncertainty: str, batch_size: int, num_workers: int | None, seed: object) -> None:
     if on_error not in ("fail", "skip"):
         raise UsageError(f"on_error must be 'fail' or 'skip'; got {on_error!r}")
     if uncertainty not in get_args(Uncertainty):

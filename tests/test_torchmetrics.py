@@ -293,6 +293,8 @@ def test_bad_input_is_refused_with_its_reason(world: World, tmp_path: Path) -> N
         FAVD({"audio": 64})
     with pytest.raises(UsageError, match=r"extractors or dimensions, not some of each"):
         FAVD({"audio": 64, "video": get_extractor("lite-video")})
+    with pytest.raises(UsageError, match=r"manifest is given as load_manifest\('clips.csv'\)"):
+        FAD("lite", reference="clips.csv")
     with pytest.raises(UsageError, match=r"must be a reference pack, or a folder of media files; there are none"):
         FAD("lite", reference=tmp_path)
     with pytest.raises(UsageError, match=r"a folder holds no captions"):
