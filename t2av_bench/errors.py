@@ -132,16 +132,25 @@ class Problem:
         return f"{self.path or self.clip_id}: {self.reason}"
 
 
+SKIP_ADVICE = (
+    "Mend these files, or leave the clips out on both sides with --on-error skip (the result is then\n"
+    "marked incomplete)."
+)
+
+
 class ProblemsError(T2AVBenchError):
-    """One or more clips cannot be scored; ``problems`` holds all of them."""
+    """One or more clips cannot be scored; ``problems`` holds all of them.
 
-    def __init__(self, message: str, problems: Sequence[Problem]) -> None:
+    ``advice`` says what its user can do about them, in words of the command line; it may be empty.
+    """
+
+    def __init__(self, message: str, problems: Sequence[Problem], advice: str = "") -> None:
         super().__init__(message)
-        self.problems = tuple(problems)
+        self.problems, self.advice = tuple(problems), advice
 
-    def __reduce__(self) -> tuple[type[ProblemsError], tuple[str, tuple[Problem, ...]]]:
+    def __reduce__(self) -> tuple[type[ProblemsError], tuple[str, tuple[Problem, ...], str]]:
         # As of MediaError.
-        return (type(self), (str(self), self.problems))
+        return (type(self), (str(self), self.problems, self.advice))
 
 
 class PrerequisiteError(T2AVBenchError):

@@ -26,7 +26,7 @@ from t2av_bench.cache import EmbeddingCache
 from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.distributed.shares import Station, check_everywhere, embed_everywhere
 from t2av_bench.environment import environment
-from t2av_bench.errors import Problem, ProblemsError, UsageError, no_such_name
+from t2av_bench.errors import SKIP_ADVICE, Problem, ProblemsError, UsageError, no_such_name
 from t2av_bench.extraction.choice import DEFAULT_MANIFEST, MODALITIES, make_extractors, protocol_for
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
@@ -312,7 +312,7 @@ def _settle(clips: Sequence[Clip], problems: Sequence[Problem], on_error: OnErro
     faulty = {problem.clip_id for problem in problems}
     good = [clip for clip in clips if clip.clip_id not in faulty]
     if faulty and on_error == "fail":
-        raise ProblemsError(f"{len(faulty)} of {len(clips)} clips cannot be scored", problems)
+        raise ProblemsError(f"{len(faulty)} of {len(clips)} clips cannot be scored", problems, SKIP_ADVICE)
     if len(good) < 2:
         raise ProblemsError(f"a distance between sets needs at least 2 clips; {len(good)} can be scored", problems)
     return good

@@ -178,10 +178,11 @@ class ClipScore(EmbeddingScore):
         self, reference: str | Path | Manifest, data_dir: str | Path | None, blocks: list[str], progress: bool
     ) -> tuple[list[str], Iterator[dict[str, Float32Array]]]:
         """Return the ids of a reference's clips, and their embeddings."""
-        if not isinstance(reference, Manifest) and Path(reference).suffix.lower() in (".csv", ".jsonl"):
+        path = None if isinstance(reference, Manifest) else Path(reference)
+        if path and path.suffix.lower() in (".csv", ".jsonl"):
             raise UsageError(f"a reference's manifest is given as load_manifest({str(reference)!r})")
-        if not isinstance(reference, Manifest) and Path(reference).is_file():
-            pack = ReferencePack.open(reference)
+        if path and path.is_file():
+            pack = ReferencePack.open(path)
             check_extractors(pack, list(self.extractors.values()))
             stored = pack.record["extractors"]
             self._rounded = tuple(b for b, made in self.extractors.items() if stored[made.name]["dtype"] == "float16")

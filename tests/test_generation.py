@@ -375,17 +375,8 @@ def test_a_file_where_a_folder_is_needed_is_named(checkpoint: Path, data: Path, 
 
 
 def test_missing_videos_come_with_advice_that_the_command_can_follow(checkpoint: Path, data: Path, tmp_path: Path):
-    arguments = [
-        "--checkpoint",
-        checkpoint,
-        "--manifest",
-        data / "list.csv",
-        "--data-dir",
-        tmp_path,
-        "--num-workers",
-        0,
-    ]
-    done = CliRunner().invoke(main, ["generate", "-o", str(tmp_path / "out"), *map(str, arguments)])
+    folders = ["--checkpoint", checkpoint, "--data-dir", tmp_path, "-o", tmp_path / "out"]
+    done = CliRunner().invoke(main, ["generate", "--manifest", str(data / "list.csv"), *map(str, folders)])
     assert done.exit_code == 1
     assert "is --data-dir the right folder?" in done.output
     assert "--on-error" not in done.output

@@ -94,7 +94,7 @@ class _LazyGroup(click.Group):
         except UsageError as error:
             raise click.UsageError(str(error)) from error
         except ProblemsError as error:
-            raise click.ClickException(_listed(error, ctx)) from error
+            raise click.ClickException(_listed(error)) from error
         except T2AVBenchError as error:
             raise click.ClickException(str(error)) from error
         except Stopped as stop:
@@ -148,18 +148,12 @@ def _plain_warnings() -> Iterator[None]:
         yield
 
 
-def _listed(error: ProblemsError, ctx: click.Context) -> str:
+def _listed(error: ProblemsError) -> str:
     if not error.problems:
         return str(error)
     from t2av_bench.cli._problems import problem_lines
 
-    lines = [f"{error}:", *problem_lines(error.problems)]
-    if ctx.invoked_subcommand == "generate":
-        lines.append("Mend these files; if all are missing, is --data-dir the right folder?")
-    elif "at least 2 clips" not in str(error):
-        lines.append("Mend these files, or leave the clips out on both sides with --on-error skip (the result is then")
-        lines.append("marked incomplete).")
-    return "\n".join(lines)
+    return "\n".join(filter(None, [f"{error}:", *problem_lines(error.problems), error.advice]))
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from t2av_bench.companions.base import ClipSet, SetMeasure, SetValue
 from t2av_bench.metrics.groups import clip_number, halves_of
 from t2av_bench.metrics.influence import Influence
-from t2av_bench.metrics.kernel import STDERR_CLIPS, KernelDistance, kernel_distance
+from t2av_bench.metrics.kernel import STDERR_CLIPS, kernel_distance
 from t2av_bench.metrics.stats import Float64Array
 from t2av_bench.metrics.uncertainty import clip_sums
 
@@ -27,27 +27,22 @@ class KernelScore(SetMeasure):
         else:
             reference, generated = clips.balanced(self.name, self.spec.blocks)
         places = reference.places, generated.places
-        if len(clips) < STDERR_CLIPS:
-            found = kernel_distance(reference, generated, seed=seed, clips=places)
-            reason = f"the standard error of {self.name} needs at least {STDERR_CLIPS} clips; got {len(clips)}"
-            return SetValue(found.value, len(reference), None, _settings(found), why_no_stderr=reason)
         halves = halves_of([clip_number(clip.clip_id) for clip in clips.clips], seed)
         by_row = None if halves is None else (halves[places[0]], halves[places[1]])
         found = kernel_distance(reference, generated, seed=seed, clips=places, halves=by_row)
+        settings: dict[str, Any] = {
+            "bandwidth": found.bandwidth,
+            "bandwidth_rows": found.bandwidth_rows,
+            "pairs": "of different clips",
+        }
+        if found.seed is not None:
+            settings["bandwidth_seed"] = found.seed
+        if len(clips) < STDERR_CLIPS:
+            reason = f"the standard error of {self.name} needs at least {STDERR_CLIPS} clips; got {len(clips)}"
+            return SetValue(found.value, len(reference), None, settings, why_no_stderr=reason)
         contributions = _clip_contributions(found.influence, places, len(clips))
         own_half = None if found.own_half is None else _clip_contributions(found.own_half, places, len(clips))
-        return SetValue(found.value, len(reference), contributions, _settings(found), own_half=own_half)
-
-
-def _settings(found: KernelDistance) -> dict[str, Any]:
-    settings: dict[str, Any] = {
-        "bandwidth": found.bandwidth,
-        "bandwidth_rows": found.bandwidth_rows,
-        "pairs": "of different clips",
-    }
-    if found.seed is not None:
-        settings["bandwidth_seed"] = found.seed
-    return settings
+        return SetValue(found.value, len(reference), contributions, settings, own_half=own_half)
 
 
 def _clip_contributions(

@@ -27,6 +27,7 @@ from t2av_bench.schemas import check_writable
 from t2av_bench.workers import run_one
 
 SR_HZ = 16_000
+_ADVICE = "Mend these files; if all are missing, is --data-dir the right folder?"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,8 @@ def generate(
     found = processes.each(_generate_share, studio, shares(clips, missing, batch_size, processes.n))
     problems = _in_order([problem for part in found for problem in part], clips)
     if problems:
-        raise ProblemsError(f"{len(problems)} of {len(clips)} clips have no sound; all others are written", problems)
+        message = f"{len(problems)} of {len(clips)} clips have no sound; all others are written"
+        raise ProblemsError(message, problems, _ADVICE)
     return Generated(len(missing), len(clips) - len(missing))
 
 
@@ -236,5 +238,5 @@ def _media_of(clips: Sequence[Clip], benchmark: Manifest, data_dir: str | Path |
     folder = media_folder(benchmark, data_dir)
     media, problems = locate_media(clips, folder)
     if problems:
-        raise ProblemsError(f"{len(problems)} of {len(clips)} clips have no video", problems)
+        raise ProblemsError(f"{len(problems)} of {len(clips)} clips have no video", problems, _ADVICE)
     return media

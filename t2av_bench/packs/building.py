@@ -18,7 +18,7 @@ from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache, text_sha256
 from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.distributed.shares import Station, check_everywhere, embed_everywhere
-from t2av_bench.errors import Problem, ProblemsError, UsageError
+from t2av_bench.errors import SKIP_ADVICE, Problem, ProblemsError, UsageError
 from t2av_bench.evaluation import OnError
 from t2av_bench.extraction.checking import CheckReport
 from t2av_bench.extraction.choice import DEFAULT_MANIFEST, make_extractors, protocol_for
@@ -167,7 +167,7 @@ def _settle(clips: Sequence[Clip], problems: Sequence[Problem], on_error: str) -
     faulty = {problem.clip_id for problem in problems}
     good = [clip for clip in clips if clip.clip_id not in faulty]
     if faulty and (on_error == "fail" or not good):
-        raise ProblemsError(f"{len(faulty)} of {len(clips)} clips cannot be embedded", problems)
+        raise ProblemsError(f"{len(faulty)} of {len(clips)} clips cannot be embedded", problems, SKIP_ADVICE)
     return good
 
 

@@ -26,7 +26,7 @@ from t2av_bench._version import __version__
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.distributed import ALONE, Processes, same_outcome
 from t2av_bench.distributed.shares import Station, check_everywhere, embed_everywhere, spread
-from t2av_bench.errors import ProblemsError, T2AVBenchError, UsageError, no_such_name
+from t2av_bench.errors import SKIP_ADVICE, ProblemsError, T2AVBenchError, UsageError, no_such_name
 from t2av_bench.evaluation import OnError
 from t2av_bench.extraction.checking import FileNeed
 from t2av_bench.extraction.choice import DEFAULT_MANIFEST, default_features, make_extractors, protocol_for
@@ -202,7 +202,8 @@ def _real_sounds(
     problems = problems + check_everywhere(needs, station, processes).problems
     faulty = {problem.clip_id for problem in problems}
     if faulty and on_error == "fail":
-        raise ProblemsError(f"the real sound of {len(faulty)} of {len(clips)} clips cannot be distorted", problems)
+        message = f"the real sound of {len(faulty)} of {len(clips)} clips cannot be distorted"
+        raise ProblemsError(message, problems, SKIP_ADVICE)
     usable: list[Clip] = [clip for clip in clips if clip.clip_id not in faulty]
     if len(usable) < FEWEST_CLIPS:
         raise ProblemsError(

@@ -48,9 +48,8 @@ def test_float32_gives_the_same_bits_without_any_media(world: World, monkeypatch
 
 def test_the_features_of_a_pack_are_the_default(world: World, tmp_path: Path):
     mine = Manifest("mine", world.manifest.table, data_dir=world.data)
-    options = world.options | {"uncertainty": "none"}
     pack = build_pack(tmp_path / "mine.pack", mine, dtype="float32", **world.options).path
-    del options["features"]
+    options = {name: value for name, value in world.options.items() if name != "features"}
     found = tb.evaluate(world.preds["noise"], mine, reference_pack=pack, **options)
     assert {"FAD", "FAVD"} <= set(found.scores)
     assert found.scores["FAD"].value == world.evaluated("noise").scores["FAD"].value
