@@ -108,7 +108,7 @@ def costs() -> None:
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
-        clip = next(render("val", 1, 0, Path(name), num_workers=0, progress=False).clips())
+        clip = render("val", 1, 0, Path(name), num_workers=0, progress=False).clips()[0]
         source = ClipSource(Path(name, clip.media), clip.start_s, clip.duration_s)
         for extractor_name in EXTRACTORS:
             options = {"weights": "random", "device": "cpu"} if extractor_class(extractor_name).has_network else {}

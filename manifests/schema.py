@@ -25,11 +25,11 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import pandas as pd
 
@@ -99,9 +99,29 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.table)
 
-    def clips(self) -> Iterator[Clip]:
-        """Yield the clips in the table's order."""
-        return (Clip(*row) for row in self.table.itertuples(index=False, name=None))
+    def clips(self) -> Sequence[Clip]:
+        """Return the clips in the table's order."""
+        return _Rows(self.table)
+
+
+class _Rows(Sequence[Clip]):
+    """A table's clips, each made when it is asked for: the table holds all that is in them."""
+
+    def __init__(self, table: pd.DataFrame) -> None:
+        self._columns = [table[column].to_numpy() for column in COLUMNS]
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    @overload
+    def __getitem__(self, place: int) -> Clip: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Clip]: ...
+    def __getitem__(self, place: int | slice) -> Clip | Sequence[Clip]:
+        if isinstance(place, slice):
+            return [self[i] for i in range(len(self))[place]]
+        cells = (column[place] for column in self._columns)
+        return Clip._make(float(cell) if isinstance(cell, float) else cell for cell in cells)
 
 
 def table_sha256(table: pd.DataFrame) -> str:

@@ -25,6 +25,7 @@ from t2av_bench.metrics.stats import Float64Array
 
 MEDIAN_ROWS = 4096
 _BLOCK_ROWS = 1024
+_PAIRED_ROWS = 512  # distances of so many rows with as many others are in memory at once
 
 
 def median_rows_n(rows_n: int) -> int:
@@ -71,23 +72,29 @@ def _middle_pair(rows: Float64Array) -> tuple[int, int]:
     Only distances within a bracket are held, which some of the rows have guessed; all of them if the guess was wrong.
     """
     n = len(rows)
-    rank, blocks = (n * (n - 1) // 2 - 1) // 2, list(row_blocks(n, _BLOCK_ROWS))
+    rank = (n * (n - 1) // 2 - 1) // 2
     for low, high in (_bracket(rows), (0.0, np.inf)):
-        below, distances, pairs = 0, [], []
-        for number, first in enumerate(blocks):
-            for second in blocks[number:]:
-                squared = squared_distances(rows[first], rows[second])
-                if first == second:
-                    squared[np.tril_indices(len(squared))] = np.nan  # each pair once, and no row with itself
-                below += int(np.count_nonzero(squared < low))
-                i, j = np.nonzero((squared >= low) & (squared <= high))
-                distances.append(squared[i, j])
-                pairs.append((i + first.start) * n + (j + second.start))
-        held = np.concatenate(distances)
+        below, held, pairs = _between(rows, low, high)
         if below <= rank < below + len(held):
             break
-    middle = np.concatenate(pairs)[np.argpartition(held, rank - below)[rank - below]]
-    return int(middle // n), int(middle % n)
+    middle = int(pairs[np.argpartition(held, rank - below)[rank - below]])
+    return middle // n, middle % n
+
+
+def _between(rows: Float64Array, low: float, high: float) -> tuple[int, Float64Array, npt.NDArray[np.int32]]:
+    """Return how many squared distances are below a bracket, and those within, each with its pair i, j as n i + j."""
+    below, distances, pairs = 0, [], []
+    blocks = list(row_blocks(len(rows), _PAIRED_ROWS))
+    for number, first in enumerate(blocks):
+        for second in blocks[number:]:
+            squared = squared_distances(rows[first], rows[second])
+            if first == second:
+                squared[np.tri(len(squared), dtype=bool)] = np.nan  # each pair once, and no row with itself
+            below += int(np.count_nonzero(squared < low))
+            i, j = np.nonzero((squared >= low) & (squared <= high))
+            distances.append(squared[i, j])
+            pairs.append(((i + first.start) * len(rows) + (j + second.start)).astype(np.int32))
+    return below, np.concatenate(distances), np.concatenate(pairs)
 
 
 def _bracket(rows: Float64Array) -> tuple[float, float]:

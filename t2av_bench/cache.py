@@ -40,9 +40,10 @@ Float32Array = npt.NDArray[np.float32]
 
 _CHECKSUM_BYTES = 4
 MEMORY_BYTES = 8 << 20
-"""How much of the entries a cache keeps in memory: all of a thousand clips with small features. Every pass goes over
-all clips in one order, so of a set that does not fit, nothing is there when it is asked for again; more would only let
-the memory of a run grow with its clips, for files that the operating system keeps at hand anyway."""
+"""How much of the entries a cache keeps in memory: all of some hundreds of clips. Every pass goes over all clips in one
+order, so of a set that does not fit, nothing is there when it is asked for again; more would only let the memory of a
+run grow with its clips, for files that the operating system keeps at hand anyway."""
+ENTRY_BYTES = 500  # of memory besides its numbers: its key, and the objects of Python and NumPy around it
 
 
 class EmbeddingCache:
@@ -167,14 +168,15 @@ class _Memory:
 
     def put(self, key: str, array: Float32Array) -> None:
         with self._lock:
-            self._bytes += array.nbytes - self._forget(key)
+            before = self._entries.pop(key, None)
             self._entries[key] = array
+            self._bytes += _weight(array) - (0 if before is None else _weight(before))
             while self._bytes > self._most_bytes:
-                self._bytes -= self._entries.popitem(last=False)[1].nbytes
+                self._bytes -= _weight(self._entries.popitem(last=False)[1])
 
-    def _forget(self, key: str) -> int:
-        before = self._entries.pop(key, None)
-        return 0 if before is None else before.nbytes
+
+def _weight(array: Float32Array) -> int:
+    return array.nbytes + ENTRY_BYTES
 
 
 @lru_cache(maxsize=1024)

@@ -195,7 +195,7 @@ def evaluate(
         served: Result = processes.serve(station)
         return served
 
-    clips = list(benchmark.clips())
+    clips = benchmark.clips()
     matching = match_predictions(clips, pred_dir)
     references = _references(benchmark, clips, data_dir, pack, extractors)
     problems = _problems_at_sight(clips, matching, references, captions or {}, extractors, cache)
@@ -223,7 +223,7 @@ def evaluate(
     found = found._replace(absent=found.absent | unpacked | not_offered(choices))
     return _result(
         found,
-        [clip.clip_id for clip in scored],
+        {clip.clip_id: place for place, clip in enumerate(scored)},
         system={"name": system or Path(pred_dir).resolve().name or "system", "description": description},
         manifest=manifest_record(benchmark),
         protocol=choices.to_json(),
@@ -259,14 +259,14 @@ def _problems_at_sight(
     ]
 
 
-def _result(found: Scorecard, clip_ids: Sequence[str], **records: Any) -> Result:
+def _result(found: Scorecard, places: Mapping[str, int], **records: Any) -> Result:
     """Return scores and records as a result of this moment and this command."""
     return Result(
         scores=found.scores,
         absent=found.absent,
-        per_clip=ClipNumbers(clip_ids, found.contributions),
-        clip_halves=ClipNumbers(clip_ids, found.own_half),
-        clip_values=ClipNumbers(clip_ids, found.clip_values),
+        per_clip=ClipNumbers(places, found.contributions),
+        clip_halves=ClipNumbers(places, found.own_half),
+        clip_values=ClipNumbers(places, found.clip_values),
         command=shlex.join(sys.argv),
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         tool_version=__version__,
@@ -307,10 +307,10 @@ def _references(
     return MediaReferences(clips, folder)
 
 
-def _settle(clips: Sequence[Clip], problems: Sequence[Problem], on_error: OnError) -> list[Clip]:
+def _settle(clips: Sequence[Clip], problems: Sequence[Problem], on_error: OnError) -> Sequence[Clip]:
     """Return the clips that are scored, or raise: on any problem with ``fail``, on fewer than two clips always."""
     faulty = {problem.clip_id for problem in problems}
-    good = [clip for clip in clips if clip.clip_id not in faulty]
+    good = [clip for clip in clips if clip.clip_id not in faulty] if faulty else clips
     if faulty and on_error == "fail":
         raise ProblemsError(f"{len(faulty)} of {len(clips)} clips cannot be scored", problems, SKIP_ADVICE)
     if len(good) < 2:

@@ -61,7 +61,8 @@ def match_predictions(clips: Sequence[Clip], pred_dir: str | Path) -> Matching:
     ids = {clip.clip_id for clip in clips}
     if not ids & found.keys():
         raise T2AVBenchError(_nothing_matches(folder, sorted(found), clips, listed))
-    names = {clip_id: paths[0] for clip_id, paths in found.items() if clip_id in ids and len(paths) == 1}
+    # By the manifest's own texts: those of the folder are let go of.
+    names = {clip.clip_id: found[clip.clip_id][0] for clip in clips if len(found.get(clip.clip_id, ())) == 1}
     where = folder / LIST_NAME if listed else folder
     problems = [
         _absence(clip.clip_id, found.get(clip.clip_id, []), where, listed)

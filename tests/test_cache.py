@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from t2av_bench.cache import EmbeddingCache, entry_key, file_key, file_sha256
+from t2av_bench.cache import ENTRY_BYTES, EmbeddingCache, entry_key, file_key, file_sha256
 from t2av_bench.errors import CacheError, MediaError
 
 KEY = "ab" * 32
@@ -131,7 +131,7 @@ def test_presence_is_told_without_reading(cache: EmbeddingCache):
 
 def test_what_was_used_last_is_in_memory_and_the_rest_is_read_again(cache: EmbeddingCache):
     keys = [f"{i:02x}" * 32 for i in range(4)]
-    small = EmbeddingCache(cache.folder, memory_bytes=3 * ROWS.nbytes)
+    small = EmbeddingCache(cache.folder, memory_bytes=3 * (ROWS.nbytes + ENTRY_BYTES))
     for key in keys:
         small.store(key, ROWS)
     assert small.load(keys[1], (2, 3)) is not None  # so keys[2] is the next to go
@@ -164,7 +164,7 @@ def test_threads_share_the_memory(cache: EmbeddingCache):
     keys = [f"{i:02x}" * 32 for i in range(32)]
     for i, key in enumerate(keys):
         cache.store(key, ROWS + i)
-    shared = EmbeddingCache(cache.folder, memory_bytes=5 * ROWS.nbytes)
+    shared = EmbeddingCache(cache.folder, memory_bytes=5 * (ROWS.nbytes + ENTRY_BYTES))
 
     def read(seed: int) -> bool:
         order = np.random.default_rng(seed).integers(0, len(keys), 500)

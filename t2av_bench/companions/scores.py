@@ -95,36 +95,48 @@ def _score_clips(measures: Sequence[ClipMeasure], clips: ClipSet, result: Compan
     parts = list(dict.fromkeys(block for measure in measures for block in measure.spec.blocks))
     if not parts:
         return
-    found: dict[str, list[Ratio | Undefined]] = {measure.name: [] for measure in measures}
-    for arrays in clips.arrays(parts):
+    found = {measure.name: _Ratios(len(clips)) for measure in measures}
+    for place, arrays in enumerate(clips.arrays(parts)):
         for measure in measures:
             try:
-                found[measure.name].append(measure.measure(arrays))
+                found[measure.name].put(place, measure.measure(arrays))
             except MetricError as error:
-                found[measure.name].append(Undefined(f"{arrays.clip.clip_id}: {error}"))
+                found[measure.name].put(place, Undefined(f"{arrays.clip.clip_id}: {error}"))
     for measure in measures:
         _score_ratio(measure, found[measure.name], result)
 
 
-def _score_ratio(measure: ClipMeasure, found: Sequence[Ratio | Undefined], result: Companions) -> None:
+class _Ratios:
+    """One measure's ratios, shape (clips,); zero where a clip has none, with the first reason for that."""
+
+    def __init__(self, clips_n: int) -> None:
+        self.numerators, self.denominators = np.zeros(clips_n), np.zeros(clips_n)
+        self.defined = np.zeros(clips_n, dtype=bool)
+        self.reason = ""
+
+    def put(self, place: int, ratio: Ratio | Undefined) -> None:
+        if isinstance(ratio, Ratio):
+            self.numerators[place], self.denominators[place] = ratio
+            self.defined[place] = True
+        else:
+            self.reason = self.reason or ratio.reason
+
+
+def _score_ratio(measure: ClipMeasure, found: _Ratios, result: Companions) -> None:
     """Turn one measure's ratios into a score; its standard error is that of a ratio estimator over clips."""
     name, spec = measure.name, measure.spec
-    numerators, denominators = np.array(
-        [(ratio.numerator, ratio.denominator) if isinstance(ratio, Ratio) else (0.0, 0.0) for ratio in found]
-    ).T
-    defined = np.array([isinstance(ratio, Ratio) for ratio in found])
+    numerators, denominators, defined = found.numerators, found.denominators, found.defined
     total = float(denominators.sum())
     if total <= 0.0:
-        reasons = [clip.reason for clip in found if isinstance(clip, Undefined)]
-        reason = reasons[0] if reasons else "no clip has anything that it could be measured on"
-        result.absent[name] = f"undefined for all {len(found)} clips: {reason}"
+        reason = found.reason or "no clip has anything that it could be measured on"
+        result.absent[name] = f"undefined for all {len(defined)} clips: {reason}"
         return
     value = float(numerators.sum()) / total
     contributions = (numerators - value * denominators) / total
     n = int(defined.sum())
     result.contributions[name] = contributions
     result.clip_values[name] = np.divide(
-        numerators, denominators, out=np.full(len(found), np.nan), where=denominators > 0.0
+        numerators, denominators, out=np.full(len(defined), np.nan), where=denominators > 0.0
     )
     result.scores[name] = Score(
         value,
@@ -134,7 +146,7 @@ def _score_ratio(measure: ClipMeasure, found: Sequence[Ratio | Undefined], resul
         spec.version,
         n,
         n,
-        n_undefined=len(found) - n,
+        n_undefined=len(defined) - n,
         withheld={} if n > 1 else {"stderr": "a standard error needs at least 2 clips"},
         settings=measure.settings,
     )

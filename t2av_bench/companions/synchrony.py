@@ -50,7 +50,7 @@ ONSET_TOLERANCE_S = 0.1
 EVENT_TOLERANCE_S = 0.05
 MAX_OFFSET_S = 1.0
 _BOOTSTRAPS_N = 200
-_DRAWN_N = 25  # bootstraps, a divisor of their number, and clips, that are in memory at once
+_DRAWN_N = 5  # bootstraps, a divisor of their number, and clips, that are in memory at once
 _BLOCK_CLIPS = 1024
 
 

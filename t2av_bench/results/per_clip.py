@@ -33,14 +33,14 @@ class ClipNumbers(Mapping[str, dict[str, float]]):
 
     Parameters
     ----------
-    clip_ids
-        The clips, each once.
+    places
+        Clip id to its place in every column.
     columns
         Score name to one number per clip; NaN where a clip has none.
     """
 
-    def __init__(self, clip_ids: Sequence[str], columns: Mapping[str, npt.NDArray[np.float64]]) -> None:
-        self._places = {clip_id: place for place, clip_id in enumerate(clip_ids)}
+    def __init__(self, places: Mapping[str, int], columns: Mapping[str, npt.NDArray[np.float64]]) -> None:
+        self._places = places
         self._columns = dict(columns)
 
     def __getitem__(self, clip_id: str) -> dict[str, float]:
@@ -75,34 +75,32 @@ class ClipTable(NamedTuple):
     values: PerClip
 
 
-def per_clip_csv(table: ClipTable, scores: Sequence[str]) -> str:
-    """Return the table as CSV: a row per clip; scores in the order given."""
+def per_clip_rows(table: ClipTable, scores: Sequence[str]) -> Iterator[str]:
+    """Yield the table as CSV, row by row: one per clip; scores in the order given."""
     first: Mapping[str, float] = next(iter(table.contributions.values()), {})
     names = [name for name in scores if name in first]
     have_values = {name for values in table.values.values() for name in values}
     valued = [name for name in scores if name in have_values]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
     have_halves = {name for own in table.own_half.values() for name in own}
     halved = [name for name in names if name in have_halves]
-    writer.writerow(["clip_id", *names, *(name + _HALF for name in halved), *(name + _VALUE for name in valued)])
+    yield _csv_row(["clip_id", *names, *(name + _HALF for name in halved), *(name + _VALUE for name in valued)])
     for clip_id, contributions in table.contributions.items():
         halves, own = table.own_half.get(clip_id, {}), table.values.get(clip_id, {})
         cells: list[float | None] = [contributions[name] for name in names]
         cells += [halves[name] for name in halved]
         cells += [own.get(name) for name in valued]
-        writer.writerow([clip_id, *("" if cell is None else repr(float(cell)) for cell in cells)])
+        yield _csv_row([clip_id, *("" if cell is None else repr(float(cell)) for cell in cells)])
+
+
+def _csv_row(cells: Sequence[str]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
     return out.getvalue()
 
 
 def per_clip_path(result: Path) -> Path:
     """Return where the table of a result file lies: ``result.per_clip.csv`` beside ``result.json``."""
     return result.with_name(f"{result.stem}.per_clip.csv")
-
-
-def per_clip_record(path: Path, text: str) -> dict[str, str]:
-    """Return what a result says of its table."""
-    return {"name": path.name, "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
 
 def read_per_clip(result: Path, record: Mapping[str, Any] | None, scores: Sequence[str]) -> ClipTable:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from t2av_bench.errors import ResultError
-from t2av_bench.results.per_clip import ClipTable, PerClip, per_clip_csv, per_clip_path, per_clip_record, read_per_clip
+from t2av_bench.results.per_clip import ClipTable, PerClip, per_clip_path, per_clip_rows, read_per_clip
 from t2av_bench.schemas import first_violation, read_json, too_new, write_text
 
 if TYPE_CHECKING:
@@ -194,14 +195,11 @@ class Result:
         """
         path = Path(path)
         record = self.to_json()
-        table = self._clip_table() if self.per_clip else None
-        if table is not None:
-            record["per_clip_file"] = per_clip_record(per_clip_path(path), table)
-        text = json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-        check_result(json.loads(text), str(path))
-        if table is not None:
-            write_text(per_clip_path(path), table)
-        write_text(path, text)
+        check_result(json.loads(json.dumps(record, allow_nan=False)), str(path))
+        if self.per_clip:
+            table = per_clip_path(path)
+            record["per_clip_file"] = {"name": table.name, "sha256": write_text(table, self._clip_rows())}
+        write_text(path, json.dumps(record, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
     def save_per_clip(self, path: str | Path) -> None:
         """Write what each clip adds to each score as a table of its own; see :mod:`t2av_bench.results.per_clip`.
@@ -213,10 +211,10 @@ class Result:
         """
         if not self.per_clip:
             raise ResultError(f"{path}: the result was loaded without contributions: Result.load(…, per_clip=True)")
-        write_text(Path(path), self._clip_table())
+        write_text(Path(path), self._clip_rows())
 
-    def _clip_table(self) -> str:
-        return per_clip_csv(ClipTable(self.per_clip, self.clip_halves, self.clip_values), list(self.scores))
+    def _clip_rows(self) -> Iterator[str]:
+        return per_clip_rows(ClipTable(self.per_clip, self.clip_halves, self.clip_values), list(self.scores))
 
     def worst_clips(self, score: str, count: int) -> list[tuple[str, float]]:
         """Return the clips that harm a score most, worst first, each with its contribution.

@@ -5,6 +5,7 @@ Files come from strangers: :func:`read_json` takes only what every JSON parser r
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable
@@ -150,21 +151,38 @@ def readable_json(value: Any, levels: int, _depth: int = 0) -> str:
     return open_ + pad + f",{pad}".join(items) + "\n" + " " * _depth + close
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str | Iterable[str]) -> str:
     """Write a file that belongs to results, under a temporary name first, and its folder if that is missing.
+
+    Parameters
+    ----------
+    path
+        Replaced if it is there.
+    text
+        All of it, or piece by piece.
+
+    Returns
+    -------
+    str
+        SHA-256 of the file's bytes.
 
     Raises
     ------
     ResultError
         If it cannot be written.
     """
+    digest = hashlib.sha256()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove_leftovers(path.parent, path)
-        with replacing(path, durable=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        with replacing(path, durable=True) as temporary, temporary.open("wb") as file:
+            for piece in (text,) if isinstance(text, str) else text:
+                content = piece.encode()
+                digest.update(content)
+                file.write(content)
     except OSError as error:
         raise ResultError(f"{path}: cannot be written ({error.strerror or error})") from error
+    return digest.hexdigest()
 
 
 def check_writable(path: Path) -> None:

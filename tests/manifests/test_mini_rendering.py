@@ -197,7 +197,7 @@ def test_missing_clip_is_rendered_again(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(rendering, "TEST_CLIPS", 3)
     manifest = render("test", 3, 0, home() / "mini" / "test-v2")
     monkeypatch.setattr(rendering, "TEST_SHA256", manifest.sha256)
-    lost = home() / "mini" / "test-v2" / next(manifest.clips()).media
+    lost = home() / "mini" / "test-v2" / manifest.clips()[0].media
     before = lost.read_bytes()
     lost.unlink()
     load_test_split()

@@ -45,7 +45,7 @@ def test_absent_columns_get_their_defaults(tmp_path: Path) -> None:
 
 def test_empty_numbers_get_their_defaults() -> None:
     manifest = Manifest("m", _table({"start_s": "", "duration_s": ""}))
-    assert next(manifest.clips())[3:5] == (0.0, 10.0)
+    assert manifest.clips()[0][3:5] == (0.0, 10.0)
 
 
 def test_extra_columns_change_nothing() -> None:

@@ -85,6 +85,7 @@ def test_a_clip_takes_memory_for_its_contributions_and_not_for_its_rows(
         (contributions, "BATCH_CLIPS"),
         (distances, "_BLOCK_ROWS"),
         (kernel_bandwidth, "_BLOCK_ROWS"),
+        (kernel_bandwidth, "_PAIRED_ROWS"),
         (kernel_bandwidth, "MEDIAN_ROWS"),
         (kernel_means, "_BLOCK"),
         (kernel_means, "_CLIPS"),
