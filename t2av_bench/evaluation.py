@@ -35,10 +35,10 @@ from t2av_bench.models.extractors.arithmetic import FULL
 from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.references import PackCache, PackReferences, open_for, packed_choices, packed_features
 from t2av_bench.planning import (
+    AllJobs,
     MediaReferences,
     PlannedClips,
     References,
-    all_jobs,
     caption_problems,
     clip_jobs,
     extraction_problems,
@@ -209,7 +209,7 @@ def evaluate(
         captions=captions or {},
     )  # fmt: skip
     jobs = PlannedClips(scored, plan)
-    failures = embed_everywhere(all_jobs(jobs), station, processes)
+    failures = embed_everywhere(AllJobs(jobs), station, processes)
     if failures:
         problems += extraction_problems(jobs, failures)
         scored = _settle(clips, problems, on_error)

@@ -9,7 +9,8 @@ from typing import Protocol, overload
 from t2av_bench.cache import EmbeddingCache, entry_key, text_sha256
 from t2av_bench.errors import Problem
 from t2av_bench.extraction.checking import CheckReport, FileNeed
-from t2av_bench.extraction.embedding import EmbeddingJob, embed_captions
+from t2av_bench.extraction.embedding import embed_captions
+from t2av_bench.extraction.jobs import EmbeddingJob
 from t2av_bench.manifests import Clip
 from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
 from t2av_bench.naming import locate_media
@@ -194,14 +195,19 @@ class PlannedClips(Sequence[ClipJobs]):
         return self._plan(self._clips[place])
 
 
-def all_jobs(clips: Iterable[ClipJobs]) -> Iterator[EmbeddingJob]:
-    """Yield the jobs clip by clip, without what is stored already.
+class AllJobs(Iterable[EmbeddingJob]):
+    """The jobs of all clips, without what is stored already; they can be gone through again and again.
 
     What is of one file stands together, and all networks have work from the start.
     """
-    for clip in clips:
-        for side in (clip.reference, clip.generated):
-            yield from (job for job in side.values() if not job.stored)
+
+    def __init__(self, clips: Iterable[ClipJobs]) -> None:
+        self._clips = clips
+
+    def __iter__(self) -> Iterator[EmbeddingJob]:
+        for clip in self._clips:
+            for side in (clip.reference, clip.generated):
+                yield from (job for job in side.values() if not job.stored)
 
 
 def extraction_problems(clips: Iterable[ClipJobs], failures: dict[str, str]) -> list[Problem]:

@@ -25,7 +25,8 @@ def measure(chosen: argparse.Namespace) -> dict[str, Any]:
     from c3d_command import SECONDS, SIZE, make_world
 
     from t2av_bench.cache import EmbeddingCache
-    from t2av_bench.extraction.embedding import EmbeddingJob, embed_missing
+    from t2av_bench.extraction.embedding import embed_missing
+    from t2av_bench.extraction.jobs import EmbeddingJob
     from t2av_bench.models.extractors import ClipSource, get_extractor
 
     workers_n = min(os.cpu_count() or 1, 8)

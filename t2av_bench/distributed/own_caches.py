@@ -11,7 +11,8 @@ from contextlib import suppress
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.distributed.station import Order, Station, order_of
 from t2av_bench.distributed.team import Processes
-from t2av_bench.extraction.embedding import EmbeddingJob, Float32Array
+from t2av_bench.extraction.embedding import Float32Array
+from t2av_bench.extraction.jobs import EmbeddingJob
 from t2av_bench.files import replacing
 
 # What all processes together may send the first one, or it may send them, at once.

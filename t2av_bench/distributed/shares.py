@@ -24,7 +24,8 @@ from t2av_bench.distributed.station import Order, Station, default_workers, orde
 from t2av_bench.distributed.team import Processes
 from t2av_bench.errors import MediaError
 from t2av_bench.extraction.checking import CheckReport, FileNeed, check_files, is_known, united
-from t2av_bench.extraction.embedding import EmbeddingJob, embed_missing, missing_jobs
+from t2av_bench.extraction.embedding import embed_missing
+from t2av_bench.extraction.jobs import EmbeddingJob, missing_jobs
 from t2av_bench.models.extractors.network import import_torch
 
 __all__ = [

@@ -10,7 +10,7 @@ from functools import cached_property
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.distributed.team import Processes
 from t2av_bench.errors import T2AVBenchError
-from t2av_bench.extraction.embedding import EmbeddingJob
+from t2av_bench.extraction.jobs import EmbeddingJob
 from t2av_bench.models.extractors import ClipSource, Extractor
 
 # A job on its way to another process, which has the extractor itself.

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,7 +24,8 @@ import numpy.typing as npt
 from t2av_bench.cache import EmbeddingCache, unchanged
 from t2av_bench.errors import ManifestError, MediaError, MetricError, T2AVBenchError
 from t2av_bench.extraction.batching import Batcher
-from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
+from t2av_bench.extraction.jobs import ClipLoad, EmbeddingJob, Plan, side_by_side
+from t2av_bench.models.extractors import ClipSource, Extractor
 from t2av_bench.models.extractors.read_once import ReadOnceSource
 from t2av_bench.progress import progress_bar
 from t2av_bench.workers import JobFailure, failure_of, run_jobs
@@ -37,49 +37,20 @@ EARLY_BYTES = 64 << 20
 """How much may be loaded for a network that is still being built."""
 
 
-@dataclass(frozen=True, slots=True)  # there are ten of them per clip
-class EmbeddingJob:
-    """One clip to be embedded by one extractor.
-
-    Attributes
-    ----------
-    key
-        Where the embeddings lie in the cache; jobs with equal keys are done once.
-    extractor
-        Turns the source into ``extractor.rows_n(source.duration_s)`` embeddings.
-    source
-        The clip's media and caption.
-    stored
-        Whether the embeddings were made elsewhere, as those of a reference pack: they are read and never computed.
-    half
-        Whether they are rounded to float16 when they are read, as those are that they are set against.
-    """
-
-    key: str
-    extractor: Extractor
-    source: ClipSource
-    stored: bool = False
-    half: bool = False
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Shape of the embeddings: (rows, dim)."""
-        return self.extractor.rows_n(self.source.duration_s), self.extractor.dim
-
-
-def missing_jobs(jobs: Iterable[EmbeddingJob], cache: EmbeddingCache) -> list[EmbeddingJob]:
-    """Return the jobs whose embeddings are not in the cache, one of each key, in their order."""
-    missing: dict[str, EmbeddingJob] = {}
-    for job in jobs:
-        if job.key not in missing and not cache.holds(job.key, job.shape):
-            missing[job.key] = job
-    return list(missing.values())
-
-
 def embed_missing(
     jobs: Iterable[EmbeddingJob], cache: EmbeddingCache, *, batch_size: int, num_workers: int, progress: bool
 ) -> dict[str, str]:
     """Embed every job whose embeddings are not in the cache.
+
+    Parameters
+    ----------
+    jobs
+        A sequence or an iterator; or an object that makes them again and again, those of one clip's file side by side,
+        so that none is held.
+    cache
+        Gets the embeddings.
+    batch_size, num_workers, progress
+        As in :func:`t2av_bench.evaluate`.
 
     Returns
     -------
@@ -91,22 +62,22 @@ def embed_missing(
     CacheError
         Before any work if the cache cannot be written, or as soon as that happens; what is in it stays.
     """
-    passes, clips = _plan(missing_jobs(jobs, cache))
-    if not clips:
+    plan = Plan(side_by_side(jobs) if isinstance(jobs, (Sequence, Iterator)) else jobs, cache)
+    if not plan.clips_n:
         return {}
     cache.check_writable()
-    loaded = _loaded(passes, clips, num_workers)
+    loaded = _loaded(plan, num_workers)
     failures: dict[str, str] = {}
     with (
-        progress_bar(len(clips), "embedding", "clip", progress) as bar,
+        progress_bar(plan.clips_n, "embedding", "clip", progress) as bar,
         closing(loaded),
         ThreadPoolExecutor(max_workers=1) as beside,
     ):
         # The networks are built while the workers start and decode their first clips.
-        lines = [_Line(extractors, batch_size, cache, beside) for extractors in passes]
-        for clip in clips:
-            for number in clip.keys:
-                lines[number].left_n += 1
+        lines = [
+            _Line(served, clips_n, batch_size, cache, beside)
+            for served, clips_n in zip(plan.passes, plan.clips_of_passes, strict=True)
+        ]
         try:
             for clip, outcome in loaded:
                 for number, keys in clip.keys.items():
@@ -120,54 +91,29 @@ def embed_missing(
     return failures
 
 
-@dataclass(frozen=True)
-class _ClipLoad:
-    """One clip, and for the number of each pass that misses it the keys in the cache, in the order of its extractors.
-
-    A key is None where nothing is missing.
-    """
-
-    source: ClipSource
-    keys: dict[int, list[str | None]]
-
-
-def _plan(missing: Sequence[EmbeddingJob]) -> tuple[list[list[Extractor]], list[_ClipLoad]]:
-    """Sort jobs into passes, each with the extractors that it serves, and clips, each read once."""
-    passes: dict[str, dict[str, Extractor]] = {}
-    for job in missing:
-        passes.setdefault(job.extractor.pass_key, {}).setdefault(job.extractor.fingerprint, job.extractor)
-    places = {
-        fingerprint: (number, place)
-        for number, served in enumerate(passes.values())
-        for place, fingerprint in enumerate(served)
-    }
-    served_n = [len(served) for served in passes.values()]
-    clips: dict[ClipSource, _ClipLoad] = {}
-    for job in missing:
-        number, place = places[job.extractor.fingerprint]
-        clip = clips.setdefault(job.source, _ClipLoad(job.source, {}))
-        clip.keys.setdefault(number, [None] * served_n[number])[place] = job.key
-    return [list(served.values()) for served in passes.values()], list(clips.values())
-
-
 def _loaded(
-    passes: Sequence[Sequence[Extractor]], clips: Sequence[_ClipLoad], num_workers: int
-) -> Generator[tuple[_ClipLoad, JobFailure | dict[int, Inputs | JobFailure]], None, None]:
+    plan: Plan, num_workers: int
+) -> Generator[tuple[ClipLoad, JobFailure | dict[int, Inputs | JobFailure]], None, None]:
     """Yield every clip with the inputs of each pass, or why there are none; captions first, which need no decoder."""
-    leads = [extractors[0] for extractors in passes]
-    load = partial(_load_clip, leads)
-    media = []
-    for clip in clips:
-        if all(isinstance(leads[number], TextExtractor) for number in clip.keys):
-            yield clip, load((clip.source, list(clip.keys)))
-        else:
-            media.append(clip)
-    if media:
-        with closing(
-            run_jobs(load, [(clip.source, list(clip.keys)) for clip in media], num_workers=num_workers)
-        ) as found:
-            for index, outcome in found:
-                yield media[index], outcome
+    load = partial(_load_clip, [served[0] for served in plan.passes])
+    for clip in plan.clips():
+        if plan.is_caption(clip):
+            yield clip, load(_order(clip))
+    under_way: dict[int, ClipLoad] = {}
+
+    def orders() -> Iterator[tuple[ClipSource, list[int]]]:
+        media = (clip for clip in plan.clips() if not plan.is_caption(clip))
+        for index, clip in enumerate(media):
+            under_way[index] = clip
+            yield _order(clip)
+
+    with closing(run_jobs(load, orders(), num_workers=num_workers)) as found:
+        for index, outcome in found:
+            yield under_way.pop(index), outcome
+
+
+def _order(clip: ClipLoad) -> tuple[ClipSource, list[int]]:
+    return clip.source, list(clip.keys)
 
 
 def _load_clip(
@@ -202,9 +148,14 @@ class _Line:
     """
 
     def __init__(
-        self, extractors: Sequence[Extractor], batch_size: int, cache: EmbeddingCache, beside: ThreadPoolExecutor
+        self,
+        extractors: Sequence[Extractor],
+        clips_n: int,
+        batch_size: int,
+        cache: EmbeddingCache,
+        beside: ThreadPoolExecutor,
     ) -> None:
-        self.left_n = 0
+        self._left_n = clips_n
         self._warm: Future[None] = beside.submit(extractors[0].warm_up)
         self._make: Callable[[], Batcher] = partial(Batcher, extractors, batch_size, cache)
         self._batcher: Batcher | None = None
@@ -220,8 +171,8 @@ class _Line:
             self._early_bytes += inputs.nbytes
             if self._warm.done() or self._early_bytes > EARLY_BYTES:
                 self._embed()
-        self.left_n -= 1
-        if self.left_n == 0:
+        self._left_n -= 1
+        if self._left_n == 0:
             self.finish(failures)
 
     def _embed(self) -> None:

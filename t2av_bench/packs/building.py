@@ -22,7 +22,8 @@ from t2av_bench.errors import SKIP_ADVICE, Problem, ProblemsError, UsageError
 from t2av_bench.evaluation import OnError
 from t2av_bench.extraction.checking import CheckReport
 from t2av_bench.extraction.choice import DEFAULT_MANIFEST, make_extractors, protocol_for
-from t2av_bench.extraction.embedding import EmbeddingJob, read_embeddings
+from t2av_bench.extraction.embedding import read_embeddings
+from t2av_bench.extraction.jobs import EmbeddingJob
 from t2av_bench.home import home
 from t2av_bench.manifests import Clip, Manifest, event_times, load_manifest
 from t2av_bench.models.extractors import Extractor

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.errors import PackError, Problem, UsageError, shown
 from t2av_bench.extraction.checking import CheckReport, FileNeed
-from t2av_bench.extraction.embedding import EmbeddingJob
+from t2av_bench.extraction.jobs import EmbeddingJob
 from t2av_bench.manifests import Clip, Manifest
 from t2av_bench.metrics import METRICS
 from t2av_bench.models.extractors import ClipSource, Extractor

@@ -15,7 +15,8 @@ from t2av_bench.cache import EmbeddingCache, text_sha256
 from t2av_bench.errors import PackError, PrerequisiteError, T2AVBenchError, UsageError, shown
 from t2av_bench.extraction.checking import CheckReport, check_files
 from t2av_bench.extraction.choice import make_extractor
-from t2av_bench.extraction.embedding import EmbeddingJob, embed_missing, read_embeddings
+from t2av_bench.extraction.embedding import embed_missing, read_embeddings
+from t2av_bench.extraction.jobs import EmbeddingJob
 from t2av_bench.manifests import Clip, Manifest, load_manifest, manifest_names
 from t2av_bench.models.extractors import Extractor
 from t2av_bench.packs.reading import PackedClip, ReferencePack

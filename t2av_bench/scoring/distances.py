@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from t2av_bench.cache import EmbeddingCache
 from t2av_bench.errors import MetricError
-from t2av_bench.extraction.embedding import EmbeddingJob, read_embeddings
+from t2av_bench.extraction.embedding import read_embeddings
+from t2av_bench.extraction.jobs import EmbeddingJob
 from t2av_bench.metrics import Balance, JointStats, MetricSpec, frechet_distance
 from t2av_bench.metrics.groups import united
 from t2av_bench.metrics.index_influence import RePairedIndexMap

@@ -19,7 +19,7 @@ from t2av_bench.cache import EmbeddingCache, entry_key, file_sha256
 from t2av_bench.distributed import Processes, own_caches, shares
 from t2av_bench.distributed.shares import embedding_s, embedding_shares, share_out
 from t2av_bench.errors import ProblemsError
-from t2av_bench.extraction.embedding import EmbeddingJob
+from t2av_bench.extraction.jobs import EmbeddingJob
 from t2av_bench.manifests import Manifest
 from t2av_bench.manifests.mini import render
 from t2av_bench.models.extractors import ClipSource, Extractor, get_extractor

@@ -16,7 +16,8 @@ import torch
 
 from t2av_bench.cache import EmbeddingCache, entry_key
 from t2av_bench.errors import CacheError, MetricError, OutOfMemoryWarning, T2AVBenchError
-from t2av_bench.extraction.embedding import EmbeddingJob, embed_missing, read_embeddings
+from t2av_bench.extraction.embedding import embed_missing, read_embeddings
+from t2av_bench.extraction.jobs import EmbeddingJob
 from t2av_bench.media import audio
 from t2av_bench.models.extractors import AudioExtractor, ClipSource, Extractor
 from t2av_bench.models.extractors.base import Finish
