@@ -10,7 +10,7 @@ from t2av_bench.cache import EmbeddingCache, entry_key, text_sha256
 from t2av_bench.errors import Problem
 from t2av_bench.extraction.checking import CheckReport, FileNeed
 from t2av_bench.extraction.embedding import embed_captions
-from t2av_bench.extraction.jobs import EmbeddingJob
+from t2av_bench.extraction.jobs import EmbeddingJob, side_by_side
 from t2av_bench.manifests import Clip
 from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
 from t2av_bench.naming import locate_media
@@ -207,7 +207,8 @@ class AllJobs(Iterable[EmbeddingJob]):
     def __iter__(self) -> Iterator[EmbeddingJob]:
         for clip in self._clips:
             for side in (clip.reference, clip.generated):
-                yield from (job for job in side.values() if not job.stored)
+                # A caption may stand between two parts of the file's sound.
+                yield from side_by_side(job for job in side.values() if not job.stored)
 
 
 def extraction_problems(clips: Iterable[ClipJobs], failures: dict[str, str]) -> list[Problem]:
