@@ -44,11 +44,17 @@ class EmbeddingJob:
 
 def missing_jobs(jobs: Iterable[EmbeddingJob], cache: EmbeddingCache) -> list[EmbeddingJob]:
     """Return the jobs whose embeddings are not in the cache, one of each key, in their order."""
-    missing: dict[str, EmbeddingJob] = {}
+    return [job for job, is_missing in _judged(jobs, cache) if is_missing]
+
+
+def _judged(jobs: Iterable[EmbeddingJob], cache: EmbeddingCache) -> Iterator[tuple[EmbeddingJob, bool]]:
+    """Yield every job, and whether it is the first of its key and not in the cache."""
+    keys: set[str] = set()
     for job in jobs:
-        if job.key not in missing and not cache.holds(job.key, job.shape):
-            missing[job.key] = job
-    return list(missing.values())
+        is_missing = job.key not in keys and not cache.holds(job.key, job.shape)
+        if is_missing:
+            keys.add(job.key)
+        yield job, is_missing
 
 
 def side_by_side(jobs: Iterable[EmbeddingJob]) -> list[EmbeddingJob]:
@@ -92,12 +98,9 @@ class Plan:
     def __init__(self, jobs: Iterable[EmbeddingJob], cache: EmbeddingCache) -> None:
         self._jobs, self._is_missing = jobs, bytearray()
         by_pass: dict[str, dict[str, Extractor]] = {}
-        keys: set[str] = set()
-        for job in jobs:
-            is_missing = job.key not in keys and not cache.holds(job.key, job.shape)
+        for job, is_missing in _judged(jobs, cache):
             self._is_missing.append(is_missing)
             if is_missing:
-                keys.add(job.key)
                 by_pass.setdefault(job.extractor.pass_key, {}).setdefault(job.extractor.fingerprint, job.extractor)
         self.passes = [list(served.values()) for served in by_pass.values()]
         self._seats = {
