@@ -36,13 +36,13 @@ from t2av_bench.packs.reading import ReferencePack
 from t2av_bench.packs.references import PackCache, PackReferences, open_for, packed_choices, packed_features
 from t2av_bench.planning import (
     AllJobs,
+    FileNeeds,
     MediaReferences,
     PlannedClips,
     References,
     caption_problems,
     clip_jobs,
     extraction_problems,
-    file_needs,
     too_short_clips,
 )
 from t2av_bench.predictions import Matching, match_predictions
@@ -199,7 +199,7 @@ def evaluate(
     matching = match_predictions(clips, pred_dir)
     references = _references(benchmark, clips, data_dir, pack, extractors)
     problems = _problems_at_sight(clips, matching, references, captions or {}, extractors, cache)
-    checked = check_everywhere(file_needs(clips, references, matching, extractors), station, processes)
+    checked = check_everywhere(FileNeeds(clips, references, matching, extractors), station, processes)
     checked = references.reported(checked, matching)
     problems += checked.problems
 

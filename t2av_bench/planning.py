@@ -105,15 +105,30 @@ def too_short_clips(clips: Sequence[Clip], extractors: dict[str, Extractor]) -> 
     ]
 
 
-def file_needs(
-    clips: Sequence[Clip], references: References, matching: Matching, extractors: dict[str, Extractor]
-) -> Iterator[FileNeed]:
-    """Yield what must be read: of the reference what it says, and the whole of each prediction."""
-    for clip in clips:
-        if clip.clip_id in references and clip.clip_id in matching.files:
-            yield from references.needs(clip, extractors)
-            where = (clip.clip_id, matching.files[clip.clip_id], 0.0, clip.duration_s)
-            yield FileNeed(*where, audio=True, video=False, may_be_silent=False)
+class FileNeeds(Iterable[FileNeed]):
+    """What must be read: of the reference what it says, and the whole of each prediction.
+
+    They are made whenever they are gone through: held, they would take 1 KB a clip.
+
+    Parameters
+    ----------
+    clips
+        Those of the manifest; of one without a reference or a prediction nothing is read.
+    references, matching, extractors
+        Say which files.
+    """
+
+    def __init__(
+        self, clips: Sequence[Clip], references: References, matching: Matching, extractors: Mapping[str, Extractor]
+    ) -> None:
+        self._clips, self._references, self._matching, self._extractors = clips, references, matching, extractors
+
+    def __iter__(self) -> Iterator[FileNeed]:
+        for clip in self._clips:
+            if clip.clip_id in self._references and clip.clip_id in self._matching.files:
+                yield from self._references.needs(clip, self._extractors)
+                where = (clip.clip_id, self._matching.files[clip.clip_id], 0.0, clip.duration_s)
+                yield FileNeed(*where, audio=True, video=False, may_be_silent=False)
 
 
 def caption_problems(clips: Sequence[Clip], extractors: dict[str, Extractor], cache: EmbeddingCache) -> list[Problem]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import compress, count
 from operator import itemgetter
 from pathlib import Path
 from threading import Thread
@@ -18,6 +19,8 @@ from t2av_bench.workers import JobFailure, run_jobs
 
 # Raised when the same file could get another answer: remembered answers of an earlier version are asked anew.
 CHECK_VERSION = 1
+
+Answer = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ def check_files(
 ) -> CheckReport:
     """Check all files, those that are known from the cache by a look, the others by reading them.
 
+    ``needs`` are a sequence, or an object that makes them again and again, the same each time: then none is held.
     ``meanwhile`` is called in a thread of its own while workers read files, if there are new ones.
 
     Returns
@@ -108,31 +112,62 @@ def check_files(
         Problems in the order of ``needs``.
     """
     answers = _Answers()
-    unknown: list[tuple[int, FileNeed]] = []
+    is_new = bytearray()
     for place, asked in enumerate(needs):
-        try:
-            need = replace(asked, state=file_state(asked.path))
-        except MediaError as error:
-            answers.add(place, asked, _problem("unreadable", error.reason))
-            continue
-        known = cache.recall(file_key(need.path, need.question, need.state))
-        if known is not None and "sha256" in known:
-            answers.add(place, need, known)
-        else:
-            unknown.append((place, need))
-    if unknown and meanwhile is not None:
+        need, answer = _look(asked, cache)
+        is_new.append(answer is None)
+        if answer is not None:
+            answers.add(place, need, answer)
+    new_n = sum(is_new)
+    if new_n and meanwhile is not None:
         Thread(target=meanwhile).start()
-    outcomes = run_jobs(inspect, (need for _, need in unknown), num_workers=num_workers)
-    with progress_bar(len(unknown), "checking files", "file", progress) as bar, closing(outcomes):
-        for position, answer in outcomes:
-            place, need = unknown[position]
-            if isinstance(answer, JobFailure):
-                answer = _problem("unreadable", answer.reason)
-            elif answer.get("kind") != "unreadable":  # which the disk's or the network's trouble may have been
-                cache.remember(file_key(need.path, need.question, need.state), answer)
+    with progress_bar(new_n, "checking files", "file", progress) as bar:
+
+        def take(place: int, need: FileNeed, answer: Answer) -> None:
             answers.add(place, need, answer)
             bar.update()
+
+        _read(compress(enumerate(needs), is_new), cache, num_workers, take)
     return answers.report()
+
+
+def _look(asked: FileNeed, cache: EmbeddingCache) -> tuple[FileNeed, Answer | None]:
+    """Return a need with its file's state, and the answer where a look is enough."""
+    try:
+        need = replace(asked, state=file_state(asked.path))
+    except MediaError as error:
+        return asked, _problem("unreadable", error.reason)
+    known = cache.recall(file_key(need.path, need.question, need.state))
+    return need, known if known is not None and "sha256" in known else None
+
+
+def _read(
+    needs: Iterable[tuple[int, FileNeed]],
+    cache: EmbeddingCache,
+    num_workers: int,
+    take: Callable[[int, FileNeed, Answer], None],
+) -> None:
+    """Have workers read files; hand on each need, with its place, and its answer as they finish."""
+    under_way: dict[int, tuple[int, FileNeed]] = {}
+
+    def orders() -> Iterator[FileNeed]:
+        order = count()
+        for place, asked in needs:
+            need, answer = _look(asked, cache)  # anew: it may have vanished, or another run may have read it
+            if answer is not None:
+                take(place, need, answer)
+            else:
+                under_way[next(order)] = place, need
+                yield need
+
+    with closing(run_jobs(inspect, orders(), num_workers=num_workers)) as outcomes:
+        for index, found in outcomes:
+            place, need = under_way.pop(index)
+            answer = _problem("unreadable", found.reason) if isinstance(found, JobFailure) else found
+            # Not what the disk's or the network's trouble may have been.
+            if answer.get("kind") != "unreadable":
+                cache.remember(file_key(need.path, need.question, need.state), answer)
+            take(place, need, answer)
 
 
 def is_known(need: FileNeed, cache: EmbeddingCache) -> bool:
@@ -161,9 +196,9 @@ def united(reports: Sequence[CheckReport], needs: Sequence[FileNeed]) -> CheckRe
     return whole
 
 
-def inspect(need: FileNeed) -> dict[str, Any]:
+def inspect(need: FileNeed) -> Answer:
     """Read one file as the extraction will, and say what is wrong with it; runs in a worker."""
-    answer: dict[str, Any] = {}
+    answer: Answer = {}
     try:
         with unchanged(need.path, need.state):
             answer["sha256"] = file_sha256(need.path)
@@ -178,7 +213,7 @@ def inspect(need: FileNeed) -> dict[str, Any]:
     return answer
 
 
-def _inspect_audio(need: FileNeed) -> dict[str, Any]:
+def _inspect_audio(need: FileNeed) -> Answer:
     sound = check_audio(need.path, need.start_s, need.duration_s)
     if sound.non_finite:
         return _problem("non_finite", f"must hold finite samples; {sound.non_finite} are NaN or infinite")
@@ -192,7 +227,7 @@ def _inspect_audio(need: FileNeed) -> dict[str, Any]:
     return {"padded": sound.padded_s > 0.0, "silent": sound.silent}
 
 
-def _inspect_video(need: FileNeed) -> dict[str, Any]:
+def _inspect_video(need: FileNeed) -> Answer:
     """Judge by the headers; a file that breaks further in is found when its frames are read."""
     info = probe(need.path)
     if info.video_width is None:
@@ -204,7 +239,7 @@ def _inspect_video(need: FileNeed) -> dict[str, Any]:
     return {}
 
 
-def _problem(kind: str, reason: str) -> dict[str, Any]:
+def _problem(kind: str, reason: str) -> Answer:
     return {"kind": kind, "reason": reason}
 
 
@@ -217,7 +252,7 @@ class _Answers:
         self._padded: list[tuple[int, str]] = []
         self._silent: list[tuple[int, str]] = []
 
-    def add(self, place: int, need: FileNeed, answer: dict[str, Any]) -> None:
+    def add(self, place: int, need: FileNeed, answer: Answer) -> None:
         """Take the answer of the file that is at this place among all."""
         path = str(need.path)
         if "kind" in answer:

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,44 @@ def test_a_file_that_changes_while_it_is_checked_is_named(
     assert (problem.kind, problem.reason[:33]) == ("unreadable", "was changed while it was in use; ")
     report = check_files([need], cache, num_workers=0, progress=False)
     assert report.contents == {str(path): hashed(second)}
+
+
+class Needs(Iterable[FileNeed]):
+    """One file, to which something happens between the look at it and its being read."""
+
+    def __init__(self, path: Path, happens: Callable[[], object]) -> None:
+        self.need = FileNeed("clip", path, 0.0, 4.0, audio=True, video=False, may_be_silent=False)
+        self.happens, self.looks_n = happens, 0
+
+    def __iter__(self) -> Iterator[FileNeed]:
+        self.looks_n += 1
+        if self.looks_n == 2:
+            self.happens()
+        yield self.need
+
+
+def test_a_file_that_vanishes_after_a_look_is_named(world: World, tmp_path: Path):
+    path = tmp_path / "clip.wav"
+    shutil.copy(min(world.predictions.iterdir()), path)
+    cache = EmbeddingCache(tmp_path / "cache")
+    (problem,) = check_files(Needs(path, path.unlink), cache, num_workers=0, progress=False).problems
+    assert (problem.kind, problem.reason) == ("unreadable", "cannot be opened (No such file or directory)")
+
+
+def test_a_file_that_another_run_has_read_meanwhile_is_not_read_again(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = min(world.predictions.iterdir())
+    cache = EmbeddingCache(tmp_path / "cache")
+    other = partial(check_files, Needs(path, int), EmbeddingCache(tmp_path / "cache"), num_workers=0, progress=False)
+
+    def then_none() -> None:
+        other()
+        monkeypatch.setattr(checking, "inspect", None)
+
+    report = check_files(Needs(path, then_none), cache, num_workers=0, progress=False)
+    assert report == other()
+    assert report.contents
 
 
 @pytest.mark.parametrize("remove", ["prediction", "reference"])

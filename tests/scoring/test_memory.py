@@ -11,15 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from t2av_bench.cache import EmbeddingCache, entry_key, file_key, file_sha256
+from t2av_bench.cache import EmbeddingCache, entry_key, file_sha256
 from t2av_bench.companions import synchrony
-from t2av_bench.extraction.checking import check_files
+from t2av_bench.extraction import checking
+from t2av_bench.extraction.checking import FileNeed, check_files
 from t2av_bench.extraction.choice import MODALITIES, make_extractors, protocol_for
 from t2av_bench.extraction.jobs import EmbeddingJob, Plan
 from t2av_bench.manifests import Clip, Manifest
 from t2av_bench.metrics import coverage, distances, kernel_bandwidth, kernel_means
 from t2av_bench.models.extractors import ClipSource, get_extractor
-from t2av_bench.planning import MediaReferences, PlannedClips, file_needs
+from t2av_bench.planning import FileNeeds, MediaReferences, PlannedClips
 from t2av_bench.predictions import match_predictions
 from t2av_bench.scoring import alignment, contributions, uncertainty
 from t2av_bench.scoring.distances import ClipJobs
@@ -132,8 +133,8 @@ def test_a_clip_to_be_embedded_takes_memory_for_its_keys(tmp_path: Path):
     assert (many - few) / 2000 < MOST_PLANNED_BYTES, (many - few) / 2000
 
 
-def test_a_checked_clip_takes_memory_for_two_hashes(tmp_path: Path):
-    cache = EmbeddingCache(tmp_path / "cache", memory_bytes=0)
+@pytest.mark.parametrize("known", [True, False])
+def test_a_checked_clip_takes_memory_for_two_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool):
     predictions = tmp_path / "predictions"
     predictions.mkdir()
     clips = [Clip(f"clip-{i:04}", "", f"{i:04}.mp4", 0.0, 2.0, "a dog barks", "", "") for i in range(300)]
@@ -141,22 +142,25 @@ def test_a_checked_clip_takes_memory_for_two_hashes(tmp_path: Path):
         (tmp_path / clip.media).write_bytes(b"")
         (predictions / f"{clip.clip_id}.wav").write_bytes(b"")
 
-    def checked(some: list[Clip]) -> int:
-        """Match and check these clips, whose files are known, and return the most memory that it took."""
+    def read(need: FileNeed) -> dict[str, object]:
+        return {"sha256": file_sha256(need.path) + need.clip_id, "padded": False, "silent": False}
+
+    def checked(some: list[Clip], cache: EmbeddingCache) -> int:
+        """Match and check these clips, and return the most memory that it took."""
         gc.collect()
         tracemalloc.start()
         try:
             matching = match_predictions(some, predictions)
-            needs = file_needs(some, MediaReferences(some, tmp_path), matching, {})
+            needs = FileNeeds(some, MediaReferences(some, tmp_path), matching, {})
             report = check_files(needs, cache, num_workers=0, progress=False)
             assert len(report.contents) == 2 * len(some)
             return tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
 
-    for need in file_needs(clips, MediaReferences(clips, tmp_path), match_predictions(clips, predictions), {}):
-        answer = {"sha256": file_sha256(need.path) + need.clip_id, "padded": False, "silent": False}
-        cache.remember(file_key(need.path, need.question), answer)
+    monkeypatch.setattr(checking, "inspect", read)
     few_n, many_n = 100, 300
-    few, many = checked(clips[:few_n]), checked(clips)
+    caches = [EmbeddingCache(tmp_path / name, memory_bytes=0) for name in ("few", "many")]
+    for _ in range(1 + known):
+        few, many = checked(clips[:few_n], caches[0]), checked(clips, caches[1])
     assert (many - few) / (many_n - few_n) < MOST_FILE_BYTES, (many - few) / (many_n - few_n)
