@@ -41,6 +41,7 @@ et al., Reliable fidelity and diversity metrics for generative models, 2020, arX
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -107,7 +108,7 @@ def support_scores(
     0.667
     """
     x, y = centred_sides(reference, generated, k)
-    return compared(x, y, (_squared_radii(x, k), _squared_radii(y, k))).scores(k)
+    return compared(x, y, _squared_radii(x, slice(0, len(x)), k), partial(_squared_radii, y, k=k)).scores(k)
 
 
 def centred_sides(
@@ -152,7 +153,8 @@ class Compared(NamedTuple):
 def compared(
     x: Rows,
     y: Rows,
-    radii: tuple[Float64Array, Float64Array],
+    x_radii: Float64Array,
+    y_radii: Callable[[slice], Float64Array],
     watch: Callable[[slice, Float64Array], None] = lambda block, squared: None,
 ) -> Compared:
     """Find whose balls hold whom.
@@ -161,23 +163,26 @@ def compared(
     ----------
     x, y
         Centred rows of the reference and the generated side, shapes (n, d) and (m, d).
-    radii
-        Squared radii of the rows' balls, shapes (n,) and (m,).
+    x_radii
+        Squared radii of the balls around the rows of ``x``, shape (n,).
+    y_radii
+        Returns those around a block of rows of ``y``.
     watch
         Is shown every block of rows of ``y`` with their squared distances to all rows of ``x``, less what rounding may
         have added to them.
     """
-    x_radii, y_radii = radii
     x_slack, y_slack = (_SLACK * squared_norms(rows) for rows in (x, y))
     found = Compared(np.zeros(len(y), dtype=np.intp), np.zeros(len(x), dtype=bool), np.zeros(len(x), dtype=bool))
     for block in distance_blocks(len(y), len(x)):
+        radii = y_radii(block)
         squared = squared_distances(y[block], x)
         squared -= x_slack + y_slack[block, None]
         in_x_ball = squared <= x_radii
         found.balls_around[block] = in_x_ball.sum(axis=1)
         found.used[:] |= in_x_ball.any(axis=0)
-        found.inside[:] |= (squared <= y_radii[block, None]).any(axis=0)
+        found.inside[:] |= (squared <= radii[:, None]).any(axis=0)
         watch(block, squared)
+        del squared, in_x_ball  # finding the next block's radii takes as much memory
     return found
 
 
@@ -186,12 +191,12 @@ def distance_blocks(rows_n: int, others_n: int) -> Iterator[slice]:
     return row_blocks(rows_n, max(_BLOCK_VALUES // others_n, 1))
 
 
-def _squared_radii(rows: Rows, k: int) -> Float64Array:
-    """Squared distance of each row to its k-th nearest neighbour, shape (n,)."""
-    radii = np.empty(len(rows))
-    for block in distance_blocks(len(rows), len(rows)):
-        squared = squared_distances(rows[block], rows)
+def _squared_radii(rows: Rows, block: slice, k: int) -> Float64Array:
+    """Squared distance of each row of a block to its k-th nearest neighbour among all rows, shape (block,)."""
+    radii = np.empty(block.stop - block.start)
+    for piece in distance_blocks(len(radii), len(rows)):
+        squared = squared_distances(rows[block.start + piece.start : block.start + piece.stop], rows)
         # The row itself is at rank 0, so rank k is its k-th neighbour.
         squared.partition(k, axis=1)
-        radii[block] = squared[:, k]
+        radii[piece] = squared[:, k]
     return radii

@@ -29,6 +29,7 @@ McCarthy, Pseudo-replication: half samples, 1969; Efron and Stein, The jackknife
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -51,6 +52,7 @@ _KNOWN = 4
 _LARGEST_GROWTH = 2.0
 
 Parts = npt.NDArray[np.int8]
+ClipNumbers = npt.NDArray[np.intp]
 
 
 class SupportErrors(NamedTuple):
@@ -96,19 +98,9 @@ def support_errors(
     """
     x, y = centred_sides(reference, generated, k)
     places = _checked_places((reference_clips, generated_clips), (len(x), len(y)), k)
-    drawn = _drawn_parts(places[0].max() + 1, seed)
-    radii = [_radii_of(rows, drawn, place, k) for rows, place in zip((x, y), places, strict=True)]
-    tallies = [
-        _Tally(parts_n, [parts[:, place] for place in places], [side.of_parts[parts_n] for side in radii])
-        for parts_n, parts in drawn.items()
-    ]
-
-    def watch(block: slice, squared: Float64Array) -> None:
-        for tally in tallies:
-            tally.add(block, squared)
-
-    found = compared(x, y, (radii[0].whole, radii[1].whole), watch)
-    variances = _extrapolated(*(tally.scores(k).var(axis=1, ddof=1).mean(axis=0) for tally in tallies))
+    draws = _Draws((x, y), places, _drawn_parts(places[0].max() + 1, seed), k)
+    found = compared(x, y, draws.x_radii, draws.y_radii, draws.add)
+    variances = _extrapolated(*(scores.var(axis=1, ddof=1).mean(axis=0) for scores in draws.scores()))
     is_real = found.balls_around > 0
     known = (
         _has_cases(is_real, places[1]) and _has_cases(~is_real, places[1]),
@@ -130,7 +122,7 @@ def _drawn_parts(clips_n: int, seed: int) -> dict[int, Parts]:
 
 
 class _Radii(NamedTuple):
-    """Squared radii of a side's balls: among all rows, shape (n,), and by number of parts in every draw, (draws, n).
+    """Squared radii of balls: among all rows, shape (n,), and by number of parts in every draw, (draws, n).
 
     Those of parts are float32, rounded up so that rows on a ball's surface stay inside: there are 80 of each row.
     """
@@ -139,25 +131,27 @@ class _Radii(NamedTuple):
     of_parts: dict[int, npt.NDArray[np.float32]]
 
 
-def _radii_of(rows: Rows, drawn: dict[int, Parts], clips: npt.NDArray[np.intp], k: int) -> _Radii:
-    """Find each row's k-th neighbour among all rows, and among those of its own part in every draw."""
-    parts_of_rows = {parts_n: parts[:, clips] for parts_n, parts in drawn.items()}
+def _radii_of(rows: Rows, block: slice, clips: ClipNumbers, drawn: dict[int, Parts], k: int) -> _Radii:
+    """Find the k-th neighbour of each row of a block among all rows, and among those of its own part in every draw."""
+    rows_n = block.stop - block.start
     found = _Radii(
-        np.empty(len(rows)), {n: np.empty(parts.shape, dtype=np.float32) for n, parts in parts_of_rows.items()}
+        np.empty(rows_n), {n: np.empty((len(parts), rows_n), dtype=np.float32) for n, parts in drawn.items()}
     )
     count = min(max(drawn) * _KNOWN * (k + 1), len(rows))
-    for block in distance_blocks(len(rows), len(rows)):
-        squared = squared_distances(rows[block], rows)
+    for piece in distance_blocks(rows_n, len(rows)):
+        own = slice(block.start + piece.start, block.start + piece.stop)
+        squared = squared_distances(rows[own], rows)
         places = np.argpartition(squared, count - 1, axis=1)[:, :count]
         order = np.argsort(np.take_along_axis(squared, places, axis=1), axis=1)
         places = np.take_along_axis(places, order, axis=1)
         near = np.take_along_axis(squared, places, axis=1)
-        found.whole[block] = near[:, k]
-        for parts_n, parts in parts_of_rows.items():
+        found.whole[piece] = near[:, k]
+        for parts_n, parts in drawn.items():
             known = parts_n * _KNOWN * (k + 1)
+            near_clips = clips[places[:, :known]]
             for draw, part in enumerate(parts):
-                radii = _own_radii(part[places[:, :known]] == part[block, None], near[:, :known], k)
-                found.of_parts[parts_n][draw, block] = _rounded_up(radii)
+                radii = _own_radii(part[near_clips] == part[clips[own], None], near[:, :known], k)
+                found.of_parts[parts_n][draw, piece] = _rounded_up(radii)
     return found
 
 
@@ -174,38 +168,76 @@ def _rounded_up(values: Float64Array) -> npt.NDArray[np.float32]:
     return np.where(single < values, np.nextafter(single, np.float32(np.inf)), single)
 
 
-class _Tally:
-    """Whose balls hold whom within each part of each draw, gathered block by block."""
+class _Draws:
+    """The scores of all parts of all draws, gathered while the whole sets are compared.
 
-    def __init__(self, parts_n: int, parts: list[Parts], radii: list[npt.NDArray[np.float32]]) -> None:
-        self._parts_n, self._parts, self._radii = parts_n, parts, radii
-        self._reach = [side.max(axis=0) for side in radii]
-        # By draw and part: how many generated rows there are inside of balls, and balls around them.
-        self._real_n, self._balls_n = (np.zeros((len(parts[1]), parts_n), dtype=np.intp) for _ in range(2))
-        self._inside, self._used = (np.zeros(parts[0].shape, dtype=bool) for _ in range(2))
+    Of the generated side only one block's radii are there at a time.
+    """
+
+    def __init__(
+        self, sides: tuple[Rows, Rows], clips: tuple[ClipNumbers, ClipNumbers], drawn: dict[int, Parts], k: int
+    ) -> None:
+        self._y, self._y_clips, self._drawn, self._k = sides[1], clips[1], drawn, k
+        radii = _radii_of(sides[0], slice(0, len(sides[0])), clips[0], drawn, k)
+        self.x_radii = radii.whole
+        self._tallies = {n: _Tally(n, parts, clips, radii.of_parts[n]) for n, parts in drawn.items()}
+        self._of_block: dict[int, npt.NDArray[np.float32]] = {}
+
+    def y_radii(self, block: slice) -> Float64Array:
+        """Return the radii of a block of generated rows, and keep those of the parts until :meth:`add`."""
+        radii = _radii_of(self._y, block, self._y_clips, self._drawn, self._k)
+        self._of_block = radii.of_parts
+        return radii.whole
 
     def add(self, block: slice, squared: Float64Array) -> None:
         """Count a block of generated rows, given their squared distances to all rows of the reference."""
-        (x_parts, y_parts), (x_radii, y_radii) = self._parts, self._radii
-        rows, columns = np.nonzero(squared <= self._reach[0])
-        near = squared[rows, columns]
-        for draw, (x_part, y_part) in enumerate(zip(x_parts, y_parts[:, block], strict=True)):
-            held = (x_part[columns] == y_part[rows]) & (near <= x_radii[draw, columns])
+        for parts_n, tally in self._tallies.items():
+            tally.add(block, squared, self._of_block[parts_n])
+
+    def scores(self) -> Iterator[Float64Array]:
+        """Yield the scores of halves, then of quarters, shape (draws, parts, 4)."""
+        return (tally.scores(self._k) for tally in self._tallies.values())
+
+
+class _Tally:
+    """Whose balls hold whom within each part of each draw, gathered block by block."""
+
+    def __init__(
+        self,
+        parts_n: int,
+        parts: Parts,
+        clips: tuple[ClipNumbers, ClipNumbers],
+        x_radii: npt.NDArray[np.float32],
+    ) -> None:
+        self._parts_n, self._parts, self._clips, self._x_radii = parts_n, parts, clips, x_radii
+        self._x_reach = x_radii.max(axis=0)
+        # By draw and part: how many generated rows there are inside of balls, and balls around them.
+        self._real_n, self._balls_n = (np.zeros((len(parts), parts_n), dtype=np.intp) for _ in range(2))
+        self._inside, self._used = (np.zeros(x_radii.shape, dtype=bool) for _ in range(2))
+
+    def add(self, block: slice, squared: Float64Array, y_radii: npt.NDArray[np.float32]) -> None:
+        """Count a block of generated rows, given the radii of their balls, shape (draws, block)."""
+        x_clips, y_clips = self._clips[0], self._clips[1][block]
+        rows, columns = np.nonzero(squared <= self._x_reach)
+        near, near_clips = squared[rows, columns], x_clips[columns]
+        for draw, part in enumerate(self._parts):
+            y_part = part[y_clips]
+            held = (part[near_clips] == y_part[rows]) & (near <= self._x_radii[draw, columns])
             balls_around = np.bincount(rows[held], minlength=len(squared))
             self._real_n[draw] += np.bincount(y_part[balls_around > 0], minlength=self._parts_n)
             self._balls_n[draw] += np.bincount(y_part, weights=balls_around, minlength=self._parts_n).astype(np.intp)
             self._used[draw, columns[held]] = True
-        rows, columns = np.nonzero(squared <= self._reach[1][block, None])
-        near = squared[rows, columns]
-        for draw, (x_part, y_part) in enumerate(zip(x_parts, y_parts[:, block], strict=True)):
-            held = (x_part[columns] == y_part[rows]) & (near <= y_radii[draw, block][rows])
+        rows, columns = np.nonzero(squared <= y_radii.max(axis=0)[:, None])
+        near, near_clips, own_clips = squared[rows, columns], x_clips[columns], y_clips[rows]
+        for draw, part in enumerate(self._parts):
+            held = (part[near_clips] == part[own_clips]) & (near <= y_radii[draw, rows])
             self._inside[draw, columns[held]] = True
 
     def scores(self, k: int) -> Float64Array:
         """Return the scores of every part, shape (draws, parts, 4)."""
-        found = np.empty((len(self._used), self._parts_n, 4))
+        found = np.empty((len(self._parts), self._parts_n, 4))
         for draw, part in np.ndindex(found.shape[:2]):
-            x_held, y_held = (parts[draw] == part for parts in self._parts)
+            x_held, y_held = (self._parts[draw][clips] == part for clips in self._clips)
             rows_n = np.count_nonzero(y_held)
             found[draw, part] = (
                 self._real_n[draw, part] / rows_n,
@@ -227,9 +259,7 @@ def _has_cases(rows: npt.NDArray[np.bool_], places: npt.NDArray[np.intp]) -> boo
     return len(np.unique(places[rows])) >= FEWEST_CASES
 
 
-def _checked_places(
-    ids: tuple[ClipIds, ClipIds], rows_n: tuple[int, int], k: int
-) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def _checked_places(ids: tuple[ClipIds, ClipIds], rows_n: tuple[int, int], k: int) -> tuple[ClipNumbers, ClipNumbers]:
     """Return the number of each row's clip, of both sides, from 0 and in the order of the clips' ids."""
     reference = checked_clips(ids[0], rows_n[0], "reference_clips")
     generated = checked_clips(ids[1], rows_n[1], "generated_clips")
