@@ -151,8 +151,7 @@ def kernel_distance(
     if not 0.0 < bandwidth < np.inf:
         raise MetricError(f"the bandwidth must be above zero and finite; got {bandwidth:g} (do the features vary?)")
     ids = _numbered(clips, x, y)
-    parts = tuple(np.zeros(len(rows), dtype=np.intp) for rows in (x, y)) if halves is None else halves
-    shares = Shares(*(np.eye(1 if halves is None else 2)[part] for part in parts))
+    shares = Shares.of(halves, (len(x), len(y)))
     x_x = mean_within(x, bandwidth, ids and ids[0], shares.x)
     y_y = mean_within(y, bandwidth, ids and ids[1], shares.y)
     x_y, y_x = means_between(x, y, bandwidth, ids, shares)
@@ -162,7 +161,7 @@ def kernel_distance(
     own_half = None
     if halves is not None:
         own_half = Influence(
-            *(2.0 * (own.by_half(part) - other.by_half(part)) for (own, other), part in zip(means, parts, strict=True))
+            *(2.0 * (own.by_half(part) - other.by_half(part)) for (own, other), part in zip(means, halves, strict=True))
         )
     return KernelDistance(value, float(bandwidth), rows_n, used_seed, influence, own_half)
 
@@ -234,8 +233,11 @@ def _numbered(clips: tuple[npt.ArrayLike, npt.ArrayLike] | None, x: Rows, y: Row
     """Return the number of each row's clip, the same clip having the same number on both sides."""
     if clips is None:
         return None
-    names = checked_clips(clips[0], len(x), "clips[0]"), checked_clips(clips[1], len(y), "clips[1]")
-    _, numbers = np.unique(np.concatenate(names), return_inverse=True)
+    ids = [
+        checked_clips(side, len(rows), f"clips[{number}]", keep_numbers=True)
+        for number, (side, rows) in enumerate(zip(clips, (x, y), strict=True))
+    ]
+    _, numbers = np.unique(np.concatenate(ids), return_inverse=True)
     sides = numbers[: len(x)], numbers[len(x) :]
     if min(len(np.unique(side)) for side in sides) < 2:
         raise MetricError("a kernel distance without pairs of one clip needs at least 2 clips on each side")

@@ -30,8 +30,14 @@ _CLIPS = 256  # clips whose rows are read at once
 class Shares(NamedTuple):
     """Which half each row of either side is in, as columns of 0 and 1, shapes (n, halves) and (m, halves)."""
 
-    x: Float64Array
-    y: Float64Array
+    x: npt.NDArray[np.int8]
+    y: npt.NDArray[np.int8]
+
+    @classmethod
+    def of(cls, halves: tuple[Places, Places] | None, rows_n: tuple[int, int]) -> Shares:
+        """Return the columns of these halves, or of one that all rows are in."""
+        parts = tuple(np.zeros(n, dtype=np.intp) for n in rows_n) if halves is None else halves
+        return cls(*(np.eye(1 if halves is None else 2, dtype=np.int8)[part] for part in parts))
 
 
 class PairMean(NamedTuple):
@@ -41,7 +47,7 @@ class PairMean(NamedTuple):
     """
 
     sums: Float64Array
-    pairs: Float64Array
+    pairs: npt.NDArray[np.int32]
 
     @property
     def value(self) -> float:
@@ -58,15 +64,15 @@ class PairMean(NamedTuple):
         found = np.empty(len(self.sums))
         for half in (0, 1):
             chosen = halves == half
-            own = (values[chosen, half : half + 1] for values in self)
-            found[chosen] = PairMean(*own).influence()
+            own = slice(half, half + 1)
+            found[chosen] = PairMean(self.sums[chosen, own], self.pairs[chosen, own]).influence()
         return found
 
 
-def mean_within(rows: Rows, bandwidth: float, ids: Places | None, share: Float64Array) -> PairMean:
+def mean_within(rows: Rows, bandwidth: float, ids: Places | None, share: npt.NDArray[np.int8]) -> PairMean:
     """Mean kernel value of different rows of a set."""
     factors = _Factors(rows, mean_row(rows), bandwidth)
-    sums, pairs = np.zeros(share.shape), share.sum(axis=0) - share
+    sums, pairs = np.zeros(share.shape), share.sum(axis=0, dtype=np.int32) - share
     blocks = list(row_blocks(len(rows), _BLOCK))
     for start in range(0, len(blocks), _HELD):
         held = [(first, _turned(factors[first])) for first in blocks[start : start + _HELD]]
@@ -83,7 +89,7 @@ def mean_within(rows: Rows, bandwidth: float, ids: Places | None, share: Float64
         kernel = _kernel(_turned(right), right)
         np.fill_diagonal(kernel, 0.0)
         sums[own] -= kernel @ share[own]
-        pairs[own] -= share[own].sum(axis=0) - share[own]
+        pairs[own] -= share[own].sum(axis=0, dtype=np.int32) - share[own]
     return PairMean(sums, pairs)
 
 
@@ -93,8 +99,10 @@ def means_between(
     """Mean kernel value of rows of two sets, by the rows of either."""
     centre = mean_row(x)  # where rows lie that have a kernel value above zero
     x_factors, y_factors = _Factors(x, centre, bandwidth), _Factors(y, centre, bandwidth)
-    x_mean = PairMean(np.zeros(shares.x.shape), np.tile(shares.y.sum(axis=0), (len(x), 1)))
-    y_mean = PairMean(np.zeros(shares.y.shape), np.tile(shares.x.sum(axis=0), (len(y), 1)))
+    x_mean, y_mean = (
+        PairMean(np.zeros(own.shape), np.tile(others.sum(axis=0, dtype=np.int32), (len(own), 1)))
+        for own, others in (shares, shares[::-1])
+    )
     blocks = list(row_blocks(len(x), _BLOCK))
     for start in range(0, len(blocks), _HELD):
         held = [(first, _turned(x_factors[first])) for first in blocks[start : start + _HELD]]
@@ -112,8 +120,8 @@ def means_between(
         kernel = _kernel(_turned(left), right)
         x_mean.sums[own] -= kernel @ shares.y[others]
         y_mean.sums[others] -= kernel.T @ shares.x[own]
-        x_mean.pairs[own] -= shares.y[others].sum(axis=0)
-        y_mean.pairs[others] -= shares.x[own].sum(axis=0)
+        x_mean.pairs[own] -= shares.y[others].sum(axis=0, dtype=np.int32)
+        y_mean.pairs[others] -= shares.x[own].sum(axis=0, dtype=np.int32)
     return x_mean, y_mean
 
 

@@ -351,6 +351,8 @@ def test_without_pairs_of_one_clip_it_is_the_mean_over_all_others():
     assert found.value == pytest.approx(expected, abs=1e-12)
     names = [f"clip {number}" for number in x_clips], [f"clip {number}" for number in y_clips[order]]
     assert kernel_distance(x, y[order], bandwidth=1.5, clips=names).value == pytest.approx(found.value, abs=1e-15)
+    mixed = x_clips, [str(number) for number in y_clips[order]]
+    assert kernel_distance(x, y[order], bandwidth=1.5, clips=mixed).value == pytest.approx(found.value, abs=1e-15)
 
 
 def test_without_pairs_of_one_clip_dependent_sets_of_one_distribution_score_zero_on_average():
