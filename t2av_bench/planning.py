@@ -153,12 +153,12 @@ def _jobs(
     clip: Clip, extractors: Mapping[str, Extractor], path: Path, start_s: float, checked: CheckReport
 ) -> dict[str, EmbeddingJob]:
     """Return the jobs of one clip's file and caption, by part; those of the file share what says where it is."""
-    content, state = checked.contents[str(path)], checked.states[str(path)]
-    source = ClipSource(path, start_s, clip.duration_s, state=state)
+    file = checked.files[str(path)]
+    source = ClipSource(path, start_s, clip.duration_s, state=file.state)
     return {
         part: _caption_job(clip, extractor)
         if extractor.modality == "text"
-        else EmbeddingJob(entry_key(content, start_s, clip.duration_s, extractor.fingerprint), extractor, source)
+        else EmbeddingJob(entry_key(file.sha256, start_s, clip.duration_s, extractor.fingerprint), extractor, source)
         for part, extractor in extractors.items()
     }
 

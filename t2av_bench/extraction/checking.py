@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import compress, count
 from operator import itemgetter
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 from t2av_bench.cache import EmbeddingCache, file_key, file_sha256, file_state, unchanged
 from t2av_bench.errors import MediaError, Problem
@@ -21,6 +22,7 @@ from t2av_bench.workers import JobFailure, run_jobs
 CHECK_VERSION = 1
 
 Answer = dict[str, Any]
+_SHA256, _SHA256_BYTES = re.compile("[0-9a-f]{64}"), 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +59,53 @@ class FileNeed:
         return f"check {CHECK_VERSION}|{self.start_s:.6f}|{self.duration_s:.6f}|{wanted}"
 
 
+class CheckedFile(NamedTuple):
+    """A file that can be used: the SHA-256 of its bytes, and the size and times that go with it."""
+
+    sha256: str
+    state: str
+
+
+class CheckedFiles(Mapping[str, CheckedFile]):
+    """Path to what was found, of each usable file.
+
+    There are two per clip: each takes its path as text, with all that a `Path` remembers of itself one takes half a
+    kilobyte, and 90 bytes for the rest, where two texts in two dicts take 250.
+    """
+
+    def __init__(self) -> None:
+        self._packed: dict[str, bytes] = {}
+
+    def __getitem__(self, path: str) -> CheckedFile:
+        packed = self._packed[path]
+        return CheckedFile(packed[:_SHA256_BYTES].hex(), packed[_SHA256_BYTES:].decode())
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._packed
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._packed)
+
+    def __len__(self) -> int:
+        return len(self._packed)
+
+    def put(self, path: str, file: CheckedFile) -> None:
+        """Add a file."""
+        self._packed[path] = bytes.fromhex(file.sha256) + file.state.encode()
+
+    def update(self, others: CheckedFiles) -> None:
+        """Add all files of another."""
+        self._packed |= others._packed
+
+
 @dataclass
 class CheckReport:
     """What checking the files found.
 
     Attributes
     ----------
-    contents
-        Path to SHA-256 of the bytes, of each usable file. As text: with all that a `Path` remembers of itself, one
-        takes half a kilobyte.
-    states
-        Path to size and times that go with it.
+    files
+        Those that can be used, by path.
     problems
         Everything that stands in the way of scoring a clip.
     padded
@@ -76,8 +114,7 @@ class CheckReport:
         Clip of each file without a sound that may be silent: reference clips.
     """
 
-    contents: dict[str, str] = field(default_factory=dict)
-    states: dict[str, str] = field(default_factory=dict)
+    files: CheckedFiles = field(default_factory=CheckedFiles)
     problems: list[Problem] = field(default_factory=list)
     padded: list[str] = field(default_factory=list)
     silent: list[str] = field(default_factory=list)
@@ -137,8 +174,15 @@ def _look(asked: FileNeed, cache: EmbeddingCache) -> tuple[FileNeed, Answer | No
         need = replace(asked, state=file_state(asked.path))
     except MediaError as error:
         return asked, _problem("unreadable", error.reason)
-    known = cache.recall(file_key(need.path, need.question, need.state))
-    return need, known if known is not None and "sha256" in known else None
+    return need, _recalled(cache, file_key(need.path, need.question, need.state))
+
+
+def _recalled(cache: EmbeddingCache, key: str) -> Answer | None:
+    """Return what is remembered of a file, if it is an answer: what lies in a cache may be damaged."""
+    known = cache.recall(key) or {}
+    is_hashed = _SHA256.fullmatch(str(known.get("sha256"))) is not None
+    is_told = isinstance(known.get("kind", ""), str) and isinstance(known.get("reason", ""), str)
+    return known if is_hashed and is_told and ("kind" in known) == ("reason" in known) else None
 
 
 def _read(
@@ -173,18 +217,16 @@ def _read(
 def is_known(need: FileNeed, cache: EmbeddingCache) -> bool:
     """Whether checking a file will cost no more than a look."""
     try:
-        known = cache.recall(file_key(need.path, need.question))
+        return _recalled(cache, file_key(need.path, need.question)) is not None
     except MediaError:
         return True
-    return known is not None and "sha256" in known
 
 
 def united(reports: Sequence[CheckReport], needs: Sequence[FileNeed]) -> CheckReport:
     """Return the report on all files from those on shares of them; problems in the order of ``needs``."""
     whole = CheckReport()
     for part in reports:
-        whole.contents |= part.contents
-        whole.states |= part.states
+        whole.files.update(part.files)
         whole.problems += part.problems
         whole.padded += part.padded
         whole.silent += part.silent
@@ -244,7 +286,7 @@ def _problem(kind: str, reason: str) -> Answer:
 
 
 class _Answers:
-    """What was found, in whatever order; of most files that is two short texts."""
+    """What was found, in whatever order."""
 
     def __init__(self) -> None:
         self._report = CheckReport()
@@ -258,8 +300,7 @@ class _Answers:
         if "kind" in answer:
             self._problems.append((place, Problem(need.clip_id, answer["kind"], path, answer["reason"])))
             return
-        self._report.contents[path] = answer["sha256"]
-        self._report.states[path] = need.state
+        self._report.files.put(path, CheckedFile(answer["sha256"], need.state))
         self._padded += [(place, need.clip_id)] if answer.get("padded") else []
         self._silent += [(place, need.clip_id)] if answer.get("silent") else []
 

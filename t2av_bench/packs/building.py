@@ -214,7 +214,7 @@ def _table(clips: Sequence[Clip], references: MediaReferences, checked: CheckRep
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for clip in clips:
-        hashes = checked.contents[str(references.media[clip.clip_id])], text_sha256(clip.caption)
+        hashes = checked.files[str(references.media[clip.clip_id])].sha256, text_sha256(clip.caption)
         flags = int(clip.clip_id in padded), int(clip.clip_id in silent)
         writer.writerow([clip.clip_id, f"{clip.start_s:.6f}", f"{clip.duration_s:.6f}", *hashes, *flags])
     return np.frombuffer(text.getvalue().encode(), np.uint8)

@@ -208,7 +208,8 @@ def _check_media(found: Verification, clips: Mapping[str, Clip], references: Med
 
 def _same(packed: PackedClip, references: MediaReferences, checked: CheckReport) -> bool:
     path = references.media.get(packed.clip_id)
-    return path is not None and checked.contents.get(str(path)) == packed.media_sha256
+    found = None if path is None else checked.files.get(str(path))
+    return found is not None and found.sha256 == packed.media_sha256
 
 
 def _check_embeddings(found: Verification, jobs: Mapping[str, Mapping[str, EmbeddingJob]], run: _Run) -> None:

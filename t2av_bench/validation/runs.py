@@ -225,7 +225,7 @@ def _embed_references(
     jobs = [
         job
         for clip in clips
-        if str(references.media[clip.clip_id]) in checked.contents
+        if str(references.media[clip.clip_id]) in checked.files
         for job in references.jobs(clip, checked, extractors).values()
         if job.extractor.modality != "text"
     ]

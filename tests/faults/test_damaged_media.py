@@ -117,7 +117,7 @@ def test_the_check_before_an_evaluation_names_what_crashed_and_what_hung(
     report = check_files(needs, EmbeddingCache(tmp_path / "cache"), num_workers=2, progress=False)
     assert time.monotonic() - began_s < 30
     assert [(p.clip_id[-6:], p.reason) for p in report.problems] == [("000003", CRASHED), ("000005", HUNG)]
-    assert len(report.contents) == len(files) - 2
+    assert len(report.files) == len(files) - 2
 
 
 def test_a_check_of_a_manifest_names_what_crashed_and_what_hung(
