@@ -44,7 +44,7 @@ import numpy.typing as npt
 from scipy import special
 
 from t2av_bench.errors import MetricError
-from t2av_bench.metrics.distances import checked_sides
+from t2av_bench.metrics.distances import StoredRows, checked_rows, checked_sides
 from t2av_bench.metrics.stats import Float64Array
 
 Form = Literal["softmax", "sigmoid", "bernoulli"]
@@ -91,13 +91,14 @@ class ClassDivergence(NamedTuple):
     epsilon: float
 
 
-def inception_score(logits: npt.ArrayLike, *, splits: int = 10, seed: int | None = 2020) -> InceptionScore:
+def inception_score(logits: npt.ArrayLike | StoredRows, *, splits: int = 10, seed: int | None = 2020) -> InceptionScore:
     """Inception score of generated sounds.
 
     Parameters
     ----------
     logits
-        Array of shape (n, classes), at least ``splits`` rows.
+        Array of shape (n, classes), at least ``splits`` rows; or rows that are stored elsewhere, of which one part is
+        held at a time.
     splits
         Number of parts.
     seed
@@ -119,12 +120,14 @@ def inception_score(logits: npt.ArrayLike, *, splits: int = 10, seed: int | None
     >>> round(inception_score([[50.0, 0.0], [0.0, 50.0]], splits=1).mean, 6)
     2.0
     """
-    array, _ = checked_sides(logits, logits, least_n=1)
-    scores = [_inception_of(array[part]) for part in _parts(len(array), splits, seed)]
-    return InceptionScore(float(np.mean(scores)), float(np.std(scores)), splits, seed, len(array))
+    rows, _ = checked_rows(logits, logits, least_n=1)
+    scores = [_inception_of(rows[part]) for part in _parts(len(rows), splits, seed)]
+    return InceptionScore(float(np.mean(scores)), float(np.std(scores)), splits, seed, len(rows))
 
 
-def inception_contributions(logits: npt.ArrayLike, *, splits: int = 10, seed: int | None = 2020) -> Float64Array:
+def inception_contributions(
+    logits: npt.ArrayLike | StoredRows, *, splits: int = 10, seed: int | None = 2020
+) -> Float64Array:
     """Return what each generated sound adds to the inception score: by how much it would be lower without it.
 
     Parameters
@@ -144,13 +147,13 @@ def inception_contributions(logits: npt.ArrayLike, *, splits: int = 10, seed: in
     MetricError
         If there are fewer than two rows per part or a logit is not finite.
     """
-    array, _ = checked_sides(logits, logits, least_n=1)
-    parts = _parts(len(array), splits, seed)
+    rows, _ = checked_rows(logits, logits, least_n=1)
+    parts = _parts(len(rows), splits, seed)
     if min(map(len, parts)) < 2:
-        raise MetricError(f"contributions need at least 2 rows in each of {splits} parts; got {len(array)}")
-    found = np.empty(len(array))
+        raise MetricError(f"contributions need at least 2 rows in each of {splits} parts; got {len(rows)}")
+    found = np.empty(len(rows))
     for part in parts:
-        without = _inception_without_each(array[part])
+        without = _inception_without_each(rows[part])
         found[part] = (without.mean() - without) * (1.0 - 1.0 / len(part)) / splits
     return found
 

@@ -10,7 +10,7 @@ import tempfile
 import weakref
 from array import array
 from collections.abc import Sequence
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -54,8 +54,8 @@ class RowFile(StoredRows):
         """The rows of each clip."""
         return _ClipRows(self, self._bounds)
 
-    def append(self, rows: Float64Array) -> None:
-        """Add one clip's rows, shape (n, dim).
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Add one clip's rows, shape (n, dim), of any kind of number.
 
         Raises
         ------

@@ -198,6 +198,13 @@ class ClipSet:
         """Return one part of both sides, all clips below each other (rows, dim), each side in a file."""
         return self._filed([part], lambda parts: parts[part])
 
+    def stored_generated(self, part: str) -> RowFile:
+        """Return one part of the generated side, all clips below each other (rows, dim), in a file."""
+        rows = RowFile()
+        for arrays in self.arrays([part]):
+            rows.append(arrays.generated[part])
+        return rows
+
     def balanced(self, score: str, blocks: Sequence[str]) -> tuple[RowFile, RowFile]:
         """Return balanced joint rows of both sides (rows, d), projected clip by clip, each side in a file.
 

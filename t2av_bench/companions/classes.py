@@ -45,11 +45,11 @@ class Inception(SetMeasure):
 
     def measure(self, clips: ClipSet, seed: int) -> SetValue:
         """Measure the generated set; the reference has no part in it."""
-        logits, places = clips.stacked("logits", generated=True)
+        logits = clips.stored_generated("logits")
         found = inception_score(logits, splits=self.splits)
         settings = {"splits": found.splits, "seed": found.seed, "std_over_splits": found.std}
         if found.n < 2 * self.splits:
             return SetValue(found.mean, found.n, settings=settings, why_no_stderr=_FEW.format(self.splits))
         added = inception_contributions(logits, splits=self.splits)
-        contributions = np.bincount(places, weights=added, minlength=len(clips)).astype(np.float64, copy=False)
+        contributions = np.bincount(logits.places, weights=added, minlength=len(clips)).astype(np.float64, copy=False)
         return SetValue(found.mean, found.n, contributions, settings)

@@ -39,10 +39,8 @@ class SupportScore(SetMeasure):
     def _compare(self, clips: ClipSet, seed: int) -> tuple[SupportScores, SupportErrors | str]:
         """Return the scores, and their errors or why they have none."""
         reference, generated = clips.stored("clip_audio")
-        names = np.array([clip.clip_id for clip in clips.clips])
+        names = np.array([clip.clip_id for clip in clips.clips])  # of either side's rows: there is one per clip
         try:
-            return support_errors(
-                reference, generated, names[reference.places], names[generated.places], k=self.k, seed=seed
-            )
+            return support_errors(reference, generated, names, names, k=self.k, seed=seed)
         except MetricError as error:
             return support_scores(reference, generated, k=self.k), str(error)

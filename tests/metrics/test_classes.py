@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,7 @@ from t2av_bench.errors import MetricError
 from t2av_bench.metrics import class_divergence, inception_score
 from t2av_bench.metrics.classes import inception_contributions
 from t2av_bench.metrics.uncertainty import contributions_stderr
+from t2av_bench.scratch import RowFile
 
 SIZES = st.tuples(st.integers(2, 30), st.integers(1, 12), st.integers(0, 2**32 - 1))
 
@@ -37,6 +40,23 @@ def test_inception_score_is_bounded_and_does_not_depend_on_order_or_level(sizes:
     shuffled = np.random.default_rng(0).permutation(logits)
     assert inception_score(shuffled, splits=1).mean == pytest.approx(base.mean)
     assert inception_score(logits + 17, splits=1, seed=None).mean == pytest.approx(base.mean)
+
+
+def test_stored_rows_have_the_same_inception_score_and_are_held_part_by_part():
+    logits = np.random.default_rng(0).normal(size=(20_000, 50)).astype(np.float32)
+    rows = RowFile()
+    for clip in np.split(logits, 1000):
+        rows.append(clip)
+    assert inception_score(rows) == inception_score(logits)
+    np.testing.assert_array_equal(inception_contributions(rows), inception_contributions(logits))
+    tracemalloc.start()
+    try:
+        inception_score(rows)
+        inception_contributions(rows)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 20_000 * 50 * 8, most  # the rows as float64
 
 
 def test_inception_score_records_what_it_depends_on():
