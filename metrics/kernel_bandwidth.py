@@ -9,6 +9,8 @@ Steele, Lea and Flood, Fast splittable pseudorandom number generators, 2014.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -26,6 +28,9 @@ from t2av_bench.metrics.stats import Float64Array
 MEDIAN_ROWS = 4096
 _BLOCK_ROWS = 1024
 _PAIRED_ROWS = 512  # distances of so many rows with as many others are in memory at once
+_GUESSING_ROWS = 512
+# Of the distances between these rows, bounds of the brackets; wide ones where the median rarely is.
+_LEVELS = (0.0, 0.3, 0.4, 0.44, 0.46, 0.47, 0.48, 0.49, 0.5, 0.51, 0.52, 0.53, 0.54, 0.56, 0.6, 0.7)
 
 
 def median_rows_n(rows_n: int) -> int:
@@ -69,41 +74,50 @@ def median_distance(rows: npt.ArrayLike | StoredRows, *, seed: int = 0) -> float
 def _middle_pair(rows: Float64Array) -> tuple[int, int]:
     """Return two different rows whose distance is the lower median of all such distances.
 
-    Only distances within a bracket are held, which some of the rows have guessed; all of them if the guess was wrong.
+    Only those distances are held that are in the same bracket as the median: some 1 % of them.
     """
     n = len(rows)
     rank = (n * (n - 1) // 2 - 1) // 2
-    for low, high in (_bracket(rows), (0.0, np.inf)):
-        below, held, pairs = _between(rows, low, high)
-        if below <= rank < below + len(held):
-            break
-    middle = int(pairs[np.argpartition(held, rank - below)[rank - below]])
+    edges = _edges(rows)
+    below = np.zeros(len(edges), dtype=np.int64)
+    for _, _, squared in _paired_blocks(rows):
+        below += [np.count_nonzero(squared < edge) for edge in edges]
+    bracket = int(np.searchsorted(below, rank, side="right")) - 1
+    held, pairs = _within(rows, edges[bracket], edges[bracket + 1])
+    middle = int(pairs[np.argpartition(held, rank - below[bracket])[rank - below[bracket]]])
     return middle // n, middle % n
 
 
-def _between(rows: Float64Array, low: float, high: float) -> tuple[int, Float64Array, npt.NDArray[np.int32]]:
-    """Return how many squared distances are below a bracket, and those within, each with its pair i, j as n i + j."""
-    below, distances, pairs = 0, [], []
+def _edges(rows: Float64Array) -> list[float]:
+    """Return bounds of brackets of squared distances, narrow ones where rows that lie evenly among all have theirs."""
+    some = rows[:: max(len(rows) // _GUESSING_ROWS, 1)]
+    squared = np.sort(squared_distances(some, some)[np.triu_indices(len(some), k=1)])
+    guessed = [float(squared[int(level * len(squared))]) for level in _LEVELS]
+    return [-np.inf, *guessed, np.inf]
+
+
+def _within(rows: Float64Array, low: float, high: float) -> tuple[Float64Array, npt.NDArray[np.int32]]:
+    """Return the squared distances from ``low`` to below ``high``, and the pair i, j of each as n i + j."""
+    distances, pairs = [], []
+    for first, second, squared in _paired_blocks(rows):
+        i, j = np.nonzero((squared >= low) & (squared < high))
+        distances.append(squared[i, j])
+        pairs.append(((i + first) * len(rows) + (j + second)).astype(np.int32))
+    return np.concatenate(distances), np.concatenate(pairs)
+
+
+def _paired_blocks(rows: Float64Array) -> Iterator[tuple[int, int, Float64Array]]:
+    """Yield the squared distances of different rows, each pair once, a block at a time: first row, first column, block.
+
+    NaN stands where a pair was already, and for a row with itself.
+    """
     blocks = list(row_blocks(len(rows), _PAIRED_ROWS))
     for number, first in enumerate(blocks):
         for second in blocks[number:]:
             squared = squared_distances(rows[first], rows[second])
             if first == second:
-                squared[np.tri(len(squared), dtype=bool)] = np.nan  # each pair once, and no row with itself
-            below += int(np.count_nonzero(squared < low))
-            i, j = np.nonzero((squared >= low) & (squared <= high))
-            distances.append(squared[i, j])
-            pairs.append(((i + first.start) * len(rows) + (j + second.start)).astype(np.int32))
-    return below, np.concatenate(distances), np.concatenate(pairs)
-
-
-def _bracket(rows: Float64Array) -> tuple[float, float]:
-    """Guess squared distances below and above the median one, from rows that lie evenly among all."""
-    if len(rows) <= _BLOCK_ROWS:
-        return 0.0, np.inf
-    some = rows[:: len(rows) // (_BLOCK_ROWS // 2)]
-    squared = np.sort(squared_distances(some, some)[np.triu_indices(len(some), k=1)])
-    return float(squared[int(0.45 * len(squared))]), float(squared[int(0.55 * len(squared))])
+                squared[np.tri(len(squared), dtype=bool)] = np.nan
+            yield first.start, second.start, squared
 
 
 def _drawn(rows: Rows, count: int, seed: int) -> npt.NDArray[np.intp]:

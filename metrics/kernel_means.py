@@ -71,7 +71,7 @@ class PairMean(NamedTuple):
 
 def mean_within(rows: Rows, bandwidth: float, ids: Places | None, share: npt.NDArray[np.int8]) -> PairMean:
     """Mean kernel value of different rows of a set."""
-    factors = _Factors(rows, mean_row(rows), bandwidth)
+    factors, values_of = _Factors(rows, mean_row(rows), bandwidth), _Kernel()
     sums, pairs = np.zeros(share.shape), share.sum(axis=0, dtype=np.int32) - share
     blocks = list(row_blocks(len(rows), _BLOCK))
     for start in range(0, len(blocks), _HELD):
@@ -79,14 +79,14 @@ def mean_within(rows: Rows, bandwidth: float, ids: Places | None, share: npt.NDA
         for number, second in enumerate(blocks[start:]):
             right = factors[second]
             for first, left in held[: number + 1]:
-                kernel = _kernel(left, right)
+                kernel = values_of(left, right)
                 if first == second:
                     np.fill_diagonal(kernel, 0.0)
                 else:
                     sums[second] += kernel.T @ share[first]
                 sums[first] += kernel @ share[second]
     for own, right in () if ids is None else _by_clip(factors, ids, ids.max() + 1):
-        kernel = _kernel(_turned(right), right)
+        kernel = values_of(_turned(right), right)
         np.fill_diagonal(kernel, 0.0)
         sums[own] -= kernel @ share[own]
         pairs[own] -= share[own].sum(axis=0, dtype=np.int32) - share[own]
@@ -99,6 +99,7 @@ def means_between(
     """Mean kernel value of rows of two sets, by the rows of either."""
     centre = mean_row(x)  # where rows lie that have a kernel value above zero
     x_factors, y_factors = _Factors(x, centre, bandwidth), _Factors(y, centre, bandwidth)
+    values_of = _Kernel()
     x_mean, y_mean = (
         PairMean(np.zeros(own.shape), np.tile(others.sum(axis=0, dtype=np.int32), (len(own), 1)))
         for own, others in (shares, shares[::-1])
@@ -109,7 +110,7 @@ def means_between(
         for second in row_blocks(len(y), _BLOCK):
             right = y_factors[second]
             for first, left in held:
-                kernel = _kernel(left, right)
+                kernel = values_of(left, right)
                 x_mean.sums[first] += kernel @ shares.y[second]
                 y_mean.sums[second] += kernel.T @ shares.x[first]
     if ids is None:
@@ -117,7 +118,7 @@ def means_between(
     clips_n = max(side.max() for side in ids) + 1
     sides = _by_clip(x_factors, ids[0], clips_n), _by_clip(y_factors, ids[1], clips_n)
     for (own, left), (others, right) in zip(*sides, strict=True):
-        kernel = _kernel(_turned(left), right)
+        kernel = values_of(_turned(left), right)
         x_mean.sums[own] -= kernel @ shares.y[others]
         y_mean.sums[others] -= kernel.T @ shares.x[own]
         x_mean.pairs[own] -= shares.y[others].sum(axis=0, dtype=np.int32)
@@ -159,9 +160,19 @@ def _turned(factors: Float64Array) -> Float64Array:
     return np.hstack([2.0 * factors[:, :-2], factors[:, -1:], factors[:, -2:-1]])
 
 
-def _kernel(left: Float64Array, right: Float64Array) -> Float64Array:
-    exponents: Float64Array = left @ right.T
-    # Rows that lie very many bandwidths out have norms whose rounding could exceed 0 by far.
-    np.minimum(exponents, 0.0, out=exponents)
-    np.exp(exponents, out=exponents)
-    return exponents
+class _Kernel:
+    """Kernel values of two blocks, which lie in the same memory every time: asking for 8 MB anew takes time."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty(_BLOCK * _BLOCK)
+
+    def __call__(self, left: Float64Array, right: Float64Array) -> Float64Array:
+        size = len(left) * len(right)
+        if size > len(self._memory):  # a clip of very many rows
+            self._memory = np.empty(size)
+        exponents = self._memory[:size].reshape(len(left), len(right))
+        np.matmul(left, right.T, out=exponents)
+        # Rows that lie very many bandwidths out have norms whose rounding could exceed 0 by far.
+        np.minimum(exponents, 0.0, out=exponents)
+        np.exp(exponents, out=exponents)
+        return exponents

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -34,9 +35,20 @@ def test_it_is_the_lower_median_of_all_distances(kind: str, n: int):
     assert median_distance(rows) == pytest.approx(lower_median(rows), rel=1e-12)
 
 
-@pytest.mark.parametrize("guess", [(0.0, 0.0), (1e9, 1e9), (3.0, 3.1)])
-def test_a_wrong_guess_of_where_it_lies_changes_nothing(guess: tuple[float, float], monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("guess", [(), (0.0,), (0.0, 0.0), (1e9, 1e9), (3.0, 3.1)])
+def test_a_wrong_guess_of_where_it_lies_changes_nothing(guess: tuple[float, ...], monkeypatch: pytest.MonkeyPatch):
     rows = MADE["clusters"](1500)
     expected = median_distance(rows)
-    monkeypatch.setattr(sys.modules[median_distance.__module__], "_bracket", lambda rows: guess)
+    monkeypatch.setattr(sys.modules[median_distance.__module__], "_edges", lambda rows: [-np.inf, *guess, np.inf])
     assert median_distance(rows) == expected
+
+
+def test_few_of_the_distances_are_held():
+    rows = MADE["one cloud"](4000)
+    tracemalloc.start()
+    try:
+        median_distance(rows)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 0.2 * 8 * len(rows) * (len(rows) - 1) / 2, most

