@@ -19,7 +19,7 @@ lint: $(VENV)/.lint typecheck-tree
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	cd build/typecheck && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --config $(CURDIR)/pyproject.toml
+	cd build/typecheck && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports $(CURDIR)/pyproject.toml
 
 # A tree of links that looks like the installed package: mypy cannot follow setuptools' package_dir (see pyproject.toml).
 typecheck-tree:

@@ -10,6 +10,7 @@ import tempfile
 import weakref
 from array import array
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, overload
 
 import numpy as np
@@ -73,15 +74,20 @@ class RowFile(StoredRows):
     def __getitem__(self, places: slice | npt.NDArray[np.intp]) -> Float64Array:
         if isinstance(places, slice):
             start, stop, _ = places.indices(len(self))
-            return self._read(start, stop)
-        ends = np.flatnonzero(np.diff(places) != 1) + 1
-        return np.concatenate([self._read(int(run[0]), int(run[-1]) + 1) for run in np.split(places, ends)])
+            rows = np.empty((stop - start, self._dim))
+            self._read(start, rows)
+            return rows
+        rows = np.empty((len(places), self._dim))
+        ends = [*(np.flatnonzero(np.diff(places) != 1) + 1).tolist(), len(places)]
+        for first, end in pairwise([0, *ends]):
+            if first < end:  # rows that follow each other in the file
+                self._read(int(places[first]), rows[first:end])
+        return rows
 
-    def _read(self, start: int, stop: int) -> Float64Array:
-        rows = np.empty((stop - start, self._dim))
+    def _read(self, start: int, rows: Float64Array) -> None:
+        """Read rows from a place on into an array."""
         self._file.seek(8 * self._dim * start)
         self._file.readinto(rows.data)
-        return rows
 
 
 def _no_room(error: OSError) -> T2AVBenchError:
