@@ -163,7 +163,8 @@ def frames_tensor(frames: torch.Tensor | np.ndarray[tuple[int, ...], np.dtype[np
     """
     if isinstance(frames, np.ndarray):
         frames = torch.from_numpy(np.ascontiguousarray(frames))
-        frames = frames.movedim(-1, -3) if frames.ndim >= 4 else frames
+        # In a tensor's own order: some convolutions round otherwise where colours lie last.
+        frames = frames.movedim(-1, -3).contiguous() if frames.ndim >= 4 else frames
     if frames.ndim == 4:
         frames = frames[None]
     if frames.ndim != 5 or frames.shape[2] != 3 or 0 in frames.shape:
