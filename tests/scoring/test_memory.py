@@ -27,9 +27,9 @@ from t2av_bench.scoring.distances import ClipJobs
 from t2av_bench.scoring.scorecard import score_clips
 
 # The balanced rows of a lite clip of 2 s are 4 KB for KAVD, and 1 KB for the re-pairings of an index.
-MOST_BYTES = 2000
-# Nearest neighbours are looked for among all clips' means, 1.5 KB a clip, in 80 draws of parts, 1 KB.
-MOST_SUPPORT_BYTES = 3500
+MOST_BYTES = 1000
+# Nearest neighbours are looked for in 80 draws of parts: 0.3 KB for the reference's radii, as much for what is found.
+MOST_SUPPORT_BYTES = 1500
 # Two files: their names, hashes, sizes and times.
 MOST_FILE_BYTES = 500
 # Two keys, while it is found out what is missing; held, the clip itself would take 1.5 KB.
