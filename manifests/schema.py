@@ -29,11 +29,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from t2av_bench.errors import ManifestError, quoted, shown
+from t2av_bench.on_demand import OnDemand
 
 COLUMNS = ("clip_id", "source", "media", "start_s", "duration_s", "caption", "labels", "split")
 _TEXTS = tuple(column for column in COLUMNS if column not in ("start_s", "duration_s"))
@@ -100,28 +101,14 @@ class Manifest:
         return len(self.table)
 
     def clips(self) -> Sequence[Clip]:
-        """Return the clips in the table's order."""
-        return _Rows(self.table)
+        """Return the clips in the table's order, each made when it is asked for."""
+        columns = [self.table[column].to_numpy() for column in COLUMNS]
 
+        def clip(place: int) -> Clip:
+            cells = (column[place] for column in columns)
+            return Clip._make(float(cell) if isinstance(cell, float) else cell for cell in cells)
 
-class _Rows(Sequence[Clip]):
-    """A table's clips, each made when it is asked for: the table holds all that is in them."""
-
-    def __init__(self, table: pd.DataFrame) -> None:
-        self._columns = [table[column].to_numpy() for column in COLUMNS]
-
-    def __len__(self) -> int:
-        return len(self._columns[0])
-
-    @overload
-    def __getitem__(self, place: int) -> Clip: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Clip]: ...
-    def __getitem__(self, place: int | slice) -> Clip | Sequence[Clip]:
-        if isinstance(place, slice):
-            return [self[i] for i in range(len(self))[place]]
-        cells = (column[place] for column in self._columns)
-        return Clip._make(float(cell) if isinstance(cell, float) else cell for cell in cells)
+        return OnDemand(range(len(self)), clip)
 
 
 def table_sha256(table: pd.DataFrame) -> str:

@@ -38,11 +38,11 @@ from t2av_bench.planning import (
     AllJobs,
     FileNeeds,
     MediaReferences,
-    PlannedClips,
     References,
     caption_problems,
     clip_jobs,
     extraction_problems,
+    planned_clips,
     too_short_clips,
 )
 from t2av_bench.predictions import Matching, match_predictions
@@ -208,12 +208,12 @@ def evaluate(
         clip_jobs, references=references, matching=matching, checked=checked, extractors=extractors,
         captions=captions or {},
     )  # fmt: skip
-    jobs = PlannedClips(scored, plan)
+    jobs = planned_clips(scored, plan)
     failures = embed_everywhere(AllJobs(jobs), station, processes)
     if failures:
         problems += extraction_problems(jobs, failures)
         scored = _settle(clips, problems, on_error)
-        jobs = PlannedClips(scored, plan)
+        jobs = planned_clips(scored, plan)
 
     dim = sum(extractor.dim for extractor in extractors.values())
     with few_threads_for_small_matrices(dim, processes.local_n), large_matrices_on(processes.device(device), dim):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, overload
+from typing import Protocol
 
 from t2av_bench.cache import EmbeddingCache, entry_key, text_sha256
 from t2av_bench.errors import Problem
@@ -14,6 +14,7 @@ from t2av_bench.extraction.jobs import EmbeddingJob, side_by_side
 from t2av_bench.manifests import Clip
 from t2av_bench.models.extractors import ClipSource, Extractor, TextExtractor
 from t2av_bench.naming import locate_media
+from t2av_bench.on_demand import OnDemand
 from t2av_bench.predictions import Matching
 from t2av_bench.scoring.distances import ClipJobs
 
@@ -183,31 +184,12 @@ def clip_jobs(
     return ClipJobs(clip.clip_id, references.jobs(clip, checked, extractors), side)
 
 
-class PlannedClips(Sequence[ClipJobs]):
-    """The jobs of each clip, made whenever they are asked for: held, they would take some 3 KB a clip.
+def planned_clips(clips: Sequence[Clip], plan: Callable[[Clip], ClipJobs]) -> Sequence[ClipJobs]:
+    """Return the jobs of each clip, made whenever they are asked for: held, they would take some 3 KB a clip.
 
-    Parameters
-    ----------
-    clips
-        Those that are scored.
-    plan
-        Returns a clip's jobs, always the same: :func:`clip_jobs` of everything but the clip.
+    ``plan`` returns a clip's jobs, always the same: :func:`clip_jobs` of everything but the clip.
     """
-
-    def __init__(self, clips: Sequence[Clip], plan: Callable[[Clip], ClipJobs]) -> None:
-        self._clips, self._plan = clips, plan
-
-    def __len__(self) -> int:
-        return len(self._clips)
-
-    @overload
-    def __getitem__(self, place: int) -> ClipJobs: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[ClipJobs]: ...
-    def __getitem__(self, place: int | slice) -> ClipJobs | Sequence[ClipJobs]:
-        if isinstance(place, slice):
-            return PlannedClips(self._clips[place], self._plan)
-        return self._plan(self._clips[place])
+    return OnDemand(range(len(clips)), lambda place: plan(clips[place]))
 
 
 class AllJobs(Iterable[EmbeddingJob]):

@@ -11,7 +11,7 @@ import weakref
 from array import array
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from t2av_bench.errors import T2AVBenchError
 from t2av_bench.metrics.distances import StoredRows
 from t2av_bench.metrics.stats import Float64Array
+from t2av_bench.on_demand import OnDemand
 
 
 class RowFile(StoredRows):
@@ -53,7 +54,8 @@ class RowFile(StoredRows):
     @property
     def by_clip(self) -> Sequence[Float64Array]:
         """The rows of each clip."""
-        return _ClipRows(self, self._bounds)
+        bounds = self._bounds
+        return OnDemand(range(len(bounds) - 1), lambda number: self[bounds[number] : bounds[number + 1]])
 
     def append(self, rows: npt.NDArray[Any]) -> None:
         """Add one clip's rows, shape (n, dim), of any kind of number.
@@ -94,19 +96,3 @@ def _no_room(error: OSError) -> T2AVBenchError:
     return T2AVBenchError(
         f"There must be a folder with room for temporary files ({error}); name one in the environment variable TMPDIR"
     )
-
-
-class _ClipRows(Sequence[Float64Array]):
-    def __init__(self, rows: RowFile, bounds: array[int]) -> None:
-        self._rows, self._bounds = rows, bounds
-
-    def __len__(self) -> int:
-        return len(self._bounds) - 1
-
-    @overload
-    def __getitem__(self, number: int) -> Float64Array: ...
-    @overload
-    def __getitem__(self, number: slice) -> Sequence[Float64Array]: ...
-    def __getitem__(self, number: int | slice) -> Float64Array | Sequence[Float64Array]:
-        assert not isinstance(number, slice)  # nobody takes several
-        return self._rows[self._bounds[number] : self._bounds[number + 1]]

@@ -20,7 +20,7 @@ from t2av_bench.extraction.jobs import EmbeddingJob, Plan
 from t2av_bench.manifests import Clip, Manifest
 from t2av_bench.metrics import coverage, distances, kernel_bandwidth, kernel_means
 from t2av_bench.models.extractors import ClipSource, get_extractor
-from t2av_bench.planning import FileNeeds, MediaReferences, PlannedClips
+from t2av_bench.planning import FileNeeds, MediaReferences, planned_clips
 from t2av_bench.predictions import match_predictions
 from t2av_bench.scoring import alignment, contributions, uncertainty
 from t2av_bench.scoring.distances import ClipJobs
@@ -67,7 +67,7 @@ def peak_bytes(metrics: list[str], clips_n: int, folder: Path) -> int:
     tracemalloc.start()
     try:
         found = score_clips(
-            clips, PlannedClips(clips, plan), cache, choices, extractors, events=None, uncertainty="stderr", seed=0
+            clips, planned_clips(clips, plan), cache, choices, extractors, events=None, uncertainty="stderr", seed=0
         )
         return tracemalloc.get_traced_memory()[1]
     finally:
