@@ -140,7 +140,7 @@ def check_files(
 ) -> CheckReport:
     """Check all files, those that are known from the cache by a look, the others by reading them.
 
-    ``needs`` are a sequence, or an object that makes them again and again, the same each time: then none is held.
+    ``needs`` are a sequence or an iterator; or an object that makes them again and again, so that none is held.
     ``meanwhile`` is called in a thread of its own while workers read files, if there are new ones.
 
     Returns
@@ -148,6 +148,7 @@ def check_files(
     CheckReport
         Problems in the order of ``needs``.
     """
+    needs = list(needs) if isinstance(needs, Iterator) else needs
     answers = _Answers()
     is_new = bytearray()
     for place, asked in enumerate(needs):

@@ -57,3 +57,9 @@ def test_a_damaged_record_is_asked_anew(
     report = check_files([need], cache, num_workers=0, progress=False)
     assert (dict(report.files), report.problems) == ({str(need.path): CheckedFile(SHA256, file_state(need.path))}, [])
     assert is_known(need, cache)
+
+
+def test_needs_may_be_an_iterator(need: FileNeed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(checking, "inspect", lambda need: {"sha256": SHA256})
+    report = check_files(iter([need]), EmbeddingCache(tmp_path / "cache"), num_workers=0, progress=False)
+    assert list(report.files) == [str(need.path)]
