@@ -160,7 +160,7 @@ def evaluate(
     -------
     Result
         Scores with their sample sizes, and everything that decides what they mean; the same in every process, and the
-        same bits as from a single one.
+        same bits as from a single one that computes with as many threads.
 
     Raises
     ------

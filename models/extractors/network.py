@@ -73,7 +73,7 @@ class NetworkExtractor(Extractor):
     bytes. Arithmetic is float32, unless ``precision`` says otherwise, with TF32 off and deterministic algorithms. Every
     pass through a layer has the same number of rows
     (:func:`~t2av_bench.models.extractors.arithmetic.in_fixed_chunks`), so an embedding is bit for bit the same in
-    whatever batch it is computed.
+    whatever batch it is computed. With another number of threads it is so on some processors only.
     """
 
     has_network = True
